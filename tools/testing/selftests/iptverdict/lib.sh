@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the tests of ipt_verdict and iptverdict share: the trace of the event,
+# and KTAP.
+
+set -euo pipefail
+
+here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+# shellcheck source=/dev/null
+. "$here/../kselftest/ktap_helpers.sh"
+# shellcheck source=tools/testing/selftests/iptverdict/hosts.sh
+. "$here/hosts.sh"
+
+tracefs=/sys/kernel/tracing
+instance=$tracefs/instances/iptverdict
+debugfs=/sys/kernel/debug/iptverdict
+work=$(mktemp -d)
+
+cleanup() {
+	trace_off
+	remove_hosts
+	rm -rf "$work"
+}
+
+# trace_on [FILTER]: starts recording the event.
+trace_on() {
+	modprobe ip_tables
+	mkdir -p "$instance"
+	echo 0 >"$instance/events/iptables/ipt_verdict/enable"
+	echo "${1:-0}" >"$instance/events/iptables/ipt_verdict/filter"
+	echo >"$instance/trace"
+	echo 1 >"$instance/events/iptables/ipt_verdict/enable"
+}
+
+# trace: the recorded events, one a line, from "table=" on.
+trace() {
+	sed -n 's/.* ipt_verdict: //p' "$instance/trace"
+}
+
+trace_off() {
+	[[ ! -d $instance ]] || rmdir "$instance"
+}
+
+# field NAME: that field of each event on the standard input.
+field() {
+	sed -n "s/.*\<$1=\([^ ]*\).*/\1/p"
+}
+
+# check NAME GOT WANT: a test that passes if they are equal.
+check() {
+	if [[ $2 == "$3" ]]; then
+		ktap_test_pass "$1"
+	else
+		ktap_test_fail "$1"
+		echo "# got:  ${2//$'\n'/$'\n'#       }"
+		echo "# want: ${3//$'\n'/$'\n'#       }"
+	fi
+}
+
+# check_that NAME COMMAND...: a test that passes if the command succeeds.
+check_that() {
+	local name=$1
+	shift
+	if "$@" >"$work/output" 2>&1; then
+		ktap_test_pass "$name"
+	else
+		ktap_test_fail "$name"
+		sed 's/^/# /' "$work/output"
+	fi
+}
+
+# check_fails NAME TEXT COMMAND...: a test that passes if the command fails and
+# says TEXT, an extended regular expression.
+check_fails() {
+	local name=$1 text=$2
+	shift 2
+	if ! "$@" >"$work/output" 2>&1 && grep -qE -- "$text" "$work/output"; then
+		ktap_test_pass "$name"
+	else
+		ktap_test_fail "$name"
+		echo "# wanted a failure that says: $text"
+		sed 's/^/# /' "$work/output" | tail -n 40
+	fi
+}
+
+# done_testing: prints the plan, after the tests as TAP allows, and the totals.
+done_testing() {
+	ktap_set_plan $((KTAP_TESTNO - 1))
+	ktap_finished
+}
+
+trap cleanup EXIT
+ktap_print_header

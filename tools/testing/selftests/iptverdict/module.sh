@@ -1,0 +1,177 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The module: its files, its counters beside those of iptables, and its life
+# under traffic.
+
+# shellcheck source=tools/testing/selftests/iptverdict/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+make_hosts
+
+# The module depends on the event, so ip_tables comes with it, and stays.
+! lsmod | grep -q '^iptable_\|^iptverdict' || rmmod iptverdict $(lsmod | sed -n 's/^\(iptable_[a-z]*\).*/\1/p') || :
+rmmod ip_tables 2>/dev/null || :
+modprobe iptverdict
+check "ip_tables is loaded with the module" "$(lsmod | awk '$1 == "ip_tables" { print $4 }')" iptverdict
+check_fails "and cannot be unloaded before it" "in use" rmmod ip_tables
+check "without a verdict there is only the header" "$(cat $debugfs/stats)" "table chain verdict packets bytes"
+check "in percpu, too" "$(cat $debugfs/percpu)" "cpu table chain verdict packets bytes"
+rmmod iptverdict
+check_that "then it can" rmmod ip_tables
+check_fails "no files are left" "No such file" ls $debugfs
+modprobe iptverdict
+
+check "modes and owners" "$(stat -c '%n %a %U %G' $debugfs/* | sed 's,.*/,,')" \
+	"percpu 400 root root
+reset 200 root root
+stats 400 root root"
+# In a directory that the user may enter, only the modes decide.
+chmod 755 /sys/kernel/debug
+for file in stats percpu; do
+	check_fails "an unprivileged user cannot read $file" "Permission denied" \
+		setpriv --reuid 65534 --regid 65534 --clear-groups cat $debugfs/$file
+done
+check_fails "nor write reset" "Permission denied" \
+	setpriv --reuid 65534 --regid 65534 --clear-groups bash -c "echo 1 >$debugfs/reset"
+chmod 700 /sys/kernel/debug
+
+# Known traffic: ten requests of 84 bytes, and their replies.
+ipt router -P FORWARD ACCEPT
+host client ping -qc 10 -i 0.01 $server >/dev/null
+check "packets and bytes" "$(grep FORWARD $debugfs/stats)" "filter FORWARD ACCEPT 20 1680"
+check_that "the form of a line" \
+	bash -c "sed 1d $debugfs/stats | grep -vqE '^(raw|mangle|nat|filter|security|other) (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) (DROP|ACCEPT|STOLEN|QUEUE|REPEAT|STOP|OTHER) [1-9][0-9]* [0-9]+$' && exit 1 || exit 0"
+
+for bad in 0 2 11 -1 y '' ' 1' '1 ' $'1\n\n' "$(printf '1%.0s' {1..5000})"; do
+	check_fails "reset refuses ${bad@Q:0:20}" "Invalid argument" \
+		python3 -c 'import os, sys; os.write(os.open(sys.argv[1], os.O_WRONLY), sys.argv[2].encode() or b"\n")' $debugfs/reset "$bad"
+done
+check "and has changed nothing" "$(grep FORWARD $debugfs/stats)" "filter FORWARD ACCEPT 20 1680"
+echo 1 >$debugfs/reset
+check "reset" "$(cat $debugfs/stats)" "table chain verdict packets bytes"
+host client ping -qc 1 $server >/dev/null
+check "counts go on after reset" "$(grep FORWARD $debugfs/stats)" "filter FORWARD ACCEPT 2 168"
+printf 1 >$debugfs/reset
+check "reset without a newline" "$(cat $debugfs/stats)" "table chain verdict packets bytes"
+
+# STOLEN adds no bytes.
+host router sysctl -qw net.netfilter.nf_conntrack_tcp_loose=0 net.ipv4.tcp_syncookies=1 2>/dev/null || :
+ipt router -t raw -A PREROUTING -p tcp --dport 80 --syn -j CT --notrack
+ipt router -A FORWARD -p tcp --dport 80 -m state --state INVALID,UNTRACKED -j SYNPROXY
+host client timeout 1 ncat -w 1 $server 80 </dev/null >/dev/null 2>&1 || :
+check "STOLEN has packets and no bytes" \
+	"$(awk '$3 == "STOLEN" { print $1, $2, ($4 > 0), $5 }' $debugfs/stats)" "filter FORWARD 1 0"
+
+# Mixed traffic from two CPUs, against the counters of rules and policies.
+host router iptables-legacy-restore <<'E'
+*raw
+:PREROUTING ACCEPT
+:OUTPUT ACCEPT
+-A PREROUTING -p udp --dport 9 -j DROP
+COMMIT
+*mangle
+:PREROUTING ACCEPT
+:INPUT ACCEPT
+:FORWARD ACCEPT
+:OUTPUT ACCEPT
+:POSTROUTING ACCEPT
+-A FORWARD -p udp -j MARK --set-mark 7
+COMMIT
+*security
+:INPUT ACCEPT
+:FORWARD ACCEPT
+:OUTPUT ACCEPT
+-A FORWARD -p udp --dport 14 -j DROP
+COMMIT
+*filter
+:INPUT DROP
+:FORWARD DROP
+:OUTPUT ACCEPT
+:udp -
+-A INPUT -p icmp -j ACCEPT
+-A FORWARD -p icmp -j ACCEPT
+-A FORWARD -p udp -j udp
+-A udp -p udp --dport 10 -j ACCEPT
+-A udp -p udp --dport 11 -j DROP
+-A udp -p udp --dport 12 -j REJECT
+-A udp -p udp -m multiport --dports 13,14 -m comment --comment both -j ACCEPT
+-A udp -p udp --dport 15 -j NFQUEUE --queue-num 3
+COMMIT
+E
+cat >"$work/udp.py" <<'E'
+import socket, sys
+out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for i in range(int(sys.argv[2])):
+    try:
+        out.sendto(b"x" * (i % 1000), (sys.argv[1], 9 + i % 8))
+    except OSError:
+        pass  # the ICMP error of an earlier datagram
+E
+mixed() {
+	local cpu pids=()
+	for cpu in 0 1; do
+		host client taskset -c $cpu python3 "$work/udp.py" $server "$1" &
+		pids+=($!)
+	done
+	host client ping -qc 5 -i 0.05 $server >/dev/null
+	host client ping -qc 5 -i 0.05 $router >/dev/null
+	wait "${pids[@]}"
+	sleep 0.5
+}
+zero_counters
+mixed 4000
+save_counters | "$here/ruleset.py" verdicts >"$work/want"
+cat $debugfs/stats >"$work/got"
+check "module and iptables agree on mixed traffic from two CPUs" "$(cat "$work/got")" "$(cat "$work/want")"
+check_that "and it was all sorts of traffic" \
+	awk 'NR > 1 { v[$3] += $4; t[$1] } END { exit !(length(t) == 4 && v["DROP"] > 3000 && v["ACCEPT"] > 10000 && v["QUEUE"] == 1000) }' "$work/got"
+percpu=$(awk 'NR > 1 { k = $2 " " $3 " " $4; p[k] += $5; b[k] += $6 } END { for (k in p) print k, p[k], b[k] }' $debugfs/percpu | sort)
+check "percpu adds up to stats" "$percpu" "$(sed 1d "$work/got" | sort)"
+check "both CPUs have counted" "$(awk 'NR > 1 { print $1 }' $debugfs/percpu | sort -u | xargs)" "0 1"
+
+# Reset under traffic: what readers saw before and after adds up.
+zero_counters
+host client python3 "$work/udp.py" $server 4000 &
+pid=$!
+sleep 0.3
+echo 1 >$debugfs/reset
+wait $pid
+sleep 0.5
+want=$(save_counters | "$here/ruleset.py" verdicts | awk '{ n += $4 } END { print n }')
+got=$(awk '{ n += $4 } END { print n }' $debugfs/stats)
+check_that "reset under traffic starts anew" test "$got" -gt 0 -a "$got" -lt "$want"
+
+# A CPU that goes offline keeps what it has counted.
+zero_counters
+host client taskset -c 1 ping -qc 4 -i 0.01 $server >/dev/null
+before=$(cat $debugfs/stats $debugfs/percpu)
+echo 0 >/sys/devices/system/cpu/cpu1/online
+check "counts of an offline CPU stay" "$(cat $debugfs/stats $debugfs/percpu)" "$before"
+check_that "and there were some" grep -q '^1 ' $debugfs/percpu
+echo 1 >/sys/devices/system/cpu/cpu1/online
+check "and are there when it is back" "$(cat $debugfs/stats $debugfs/percpu)" "$before"
+rmmod iptverdict
+
+# Loading and unloading under traffic.
+host client python3 "$work/udp.py" $server 1000000 &
+pid=$!
+for _ in $(seq 20); do
+	modprobe iptverdict
+	cat $debugfs/stats >/dev/null
+	rmmod iptverdict
+done
+modprobe iptverdict
+sleep 0.5
+check_that "it counts after 20 loads and unloads under traffic" grep -q DROP $debugfs/stats
+# A reader in mid-file when the module goes away.
+exec 3<$debugfs/stats
+read -r header <&3
+check_that "unload with an open file" rmmod iptverdict
+check "the reader had got the header" "$header" "table chain verdict packets bytes"
+check_fails "and gets no more" "Input/output error|No such device" cat <&3
+exec 3<&-
+kill $pid
+wait $pid 2>/dev/null || :
+
+done_testing
