@@ -238,11 +238,12 @@ struct IptVerdictModule {
 
 impl kernel::Module for IptVerdictModule {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let debugfs = Scope::dir(Stats::new(), c"iptverdict", |stats, dir| {
-            dir.read_callback_file(c"stats", stats, &Stats::show);
-            dir.read_callback_file(c"percpu", stats, &Stats::show_percpu);
-            dir.write_only_callback_file(c"reset", stats, &Stats::reset);
-        });
+        let debugfs =
+            Scope::dir_of::<crate::LocalModule, _, _>(Stats::new(), c"iptverdict", |stats, dir| {
+                dir.read_callback_file(c"stats", stats, &Stats::show);
+                dir.read_callback_file(c"percpu", stats, &Stats::show_percpu);
+                dir.write_only_callback_file(c"reset", stats, &Stats::reset);
+            });
         Ok(Self {
             _debugfs: KBox::pin_init(debugfs, GFP_KERNEL)?,
         })

@@ -2,8 +2,7 @@
 
 //! IPv4 iptables, and the event that tells its verdicts.
 //!
-//! C headers: [`include/linux/netfilter_ipv4/ip_tables.h`](srctree/include/linux/netfilter_ipv4/ip_tables.h),
-//! [`include/trace/events/iptables.h`](srctree/include/trace/events/iptables.h)
+//! C header: [`include/trace/events/iptables.h`](srctree/include/trace/events/iptables.h)
 
 use crate::{
     bindings,

@@ -195,9 +195,11 @@ macro_rules! define_tracepoint {
         $vis struct $name;
 
         $crate::macros::paste! {
-            // The prototype that the compiler generated from the C declaration.
-            const _: unsafe extern "C" fn(*mut $crate::ffi::c_void, $($type),*) -> $crate::ffi::c_int =
-                $crate::bindings::[< __traceiter_ $event >];
+            // The prototype that bindgen took from the C declaration.
+            const _: unsafe extern "C" fn(
+                *mut $crate::ffi::c_void,
+                $($type),*
+            ) -> $crate::ffi::c_int = $crate::bindings::[< __traceiter_ $event >];
 
             // SAFETY: The tracepoint is a static of the kernel or of a module that this one
             // depends on by its symbol. The callback has the prototype checked above.
@@ -211,11 +213,16 @@ macro_rules! define_tracepoint {
                 }
 
                 #[inline(always)]
-                fn callback<P: $crate::tracepoint::Probe<Tracepoint = Self>>() -> *mut $crate::ffi::c_void {
-                    unsafe extern "C" fn callback<P: $crate::tracepoint::Probe<Tracepoint = $name>>(
+                fn callback<P>() -> *mut $crate::ffi::c_void
+                where
+                    P: $crate::tracepoint::Probe<Tracepoint = Self>,
+                {
+                    unsafe extern "C" fn callback<P>(
                         data: *mut $crate::ffi::c_void,
                         $($arg: $type),*
-                    ) {
+                    ) where
+                        P: $crate::tracepoint::Probe<Tracepoint = $name>,
+                    {
                         // SAFETY: `Registration` passes a pointer to the probe, which is valid
                         // until it is unregistered and all calls have returned.
                         let probe = unsafe { &*data.cast::<P>() };

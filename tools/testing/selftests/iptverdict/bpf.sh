@@ -8,6 +8,7 @@
 
 make_hosts
 modprobe ip_tables
+pinned=/sys/fs/bpf/iptverdict
 mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
 
 # On the filter table of the router alone: DROP 4 datagrams of 38 bytes, ACCEPT
@@ -37,14 +38,14 @@ check "raw_tp counts" "$(grep raw_counts <<<"$got")" "$(want raw_counts)"
 check "tp_btf counts" "$(grep btf_counts <<<"$got")" "$(want btf_counts)"
 
 check_that "bpftool attaches both programs" \
-	bpftool prog loadall "$here/verdict.bpf.o" /sys/fs/bpf/iptverdict pinmaps /sys/fs/bpf/iptverdict_maps autoattach
+	bpftool prog loadall "$here/verdict.bpf.o" $pinned pinmaps ${pinned}_maps autoattach
 traffic
 sums() {
-	bpftool -j map dump pinned "/sys/fs/bpf/iptverdict_maps/$1" | python3 -c '
+	bpftool -j map dump pinned "${pinned}_maps/$1" | python3 -c '
 import json, sys
 for entry in json.load(sys.stdin):
     values = [cpu["value"] for cpu in entry["formatted"]["values"]]
-    total = [sum(value[name] for value in values) for name in ("packets", "bytes", "no_packet")]
+    total = [sum(v[name] for v in values) for name in ("packets", "bytes", "no_packet")]
     if total[0]:
         print(sys.argv[1], entry["formatted"]["key"], *total)' "$1"
 }
@@ -54,13 +55,13 @@ check "tp_btf counts, attached by bpftool" "$(sums btf_counts)" "$(want btf_coun
 host router sysctl -qw net.ipv4.tcp_syncookies=1
 ipt router -t raw -A PREROUTING -p tcp --dport 80 --syn -j CT --notrack
 ipt router -A FORWARD -p tcp --dport 80 -m state --state INVALID,UNTRACKED -j SYNPROXY
-host client timeout 1 ncat -w 1 $server 80 </dev/null >/dev/null 2>&1 || :
+syn $server 80
 stolen=$(sums btf_counts | awk '$2 == 2 { print ($3 > 0), $4, ($3 == $5) }')
 check "a program gets no stolen packet" "$stolen" "1 0 1"
-rm -r /sys/fs/bpf/iptverdict /sys/fs/bpf/iptverdict_maps
+rm -r $pinned ${pinned}_maps
 
 check_fails "the verifier refuses a program that does not check for a packet" \
-	"invalid mem access 'trusted_ptr_or_null_'|R[0-9] invalid mem access.*or_null" \
+	"invalid mem access 'trusted_ptr_or_null_'" \
 	bpftool prog load "$here/unchecked.bpf.o" /sys/fs/bpf/unchecked
 
 done_testing

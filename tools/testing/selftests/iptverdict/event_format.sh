@@ -11,8 +11,8 @@ make_hosts
 events=$instance/events/iptables/ipt_verdict
 
 # Type, name and size, in the order of the record; common fields left out.
-check "fields of the record" \
-	"$(sed -n '/common_/d; s/^\tfield:\(.*\);\toffset:[0-9]*;\tsize:\([0-9]*\);.*/\1 \2/p' "$events/format")" \
+fields='/common_/d; s/^\tfield:\(.*\);\toffset:[0-9]*;\tsize:\([0-9]*\);.*/\1 \2/p'
+check "fields of the record" "$(sed -n "$fields" "$events/format")" \
 	"const void * skbaddr 8
 u64 net_cookie 8
 char table[32] 32
@@ -21,8 +21,8 @@ char out[16] 16
 unsigned int verdict 4
 int rule 4
 unsigned int len 4
-__be32 saddr 4
-__be32 daddr 4
+u8 saddr[4] 4
+u8 daddr[4] 4
 u8 hook 1
 u8 protocol 1
 bool policy 1"
@@ -33,8 +33,9 @@ check_that "names of chains reach user space as numbers" \
 # One echo request and its reply: OUTPUT and INPUT of both ends.
 ipt router -P FORWARD ACCEPT
 ipt client -A OUTPUT -p icmp -j DROP
-for filter in 'table == "filter"' 'hook == 3' 'verdict == 0' 'protocol == 1' 'policy == 0' 'rule >= 0' \
-	"daddr == 0x$(printf %02x $(tr . ' ' <<<$server | tac -s' '))" 'len == 84' 'out == "c0"' 'in == ""'; do
+for filter in 'table == "filter"' 'hook == 3' 'verdict == 0' 'protocol == 1' 'policy == 0' \
+	'rule >= 0' "daddr == $(as_integer $server)" 'len == 84' 'out == "c0"' 'in == ""' \
+	"net_cookie == $(netns_cookie client)" 'skbaddr != 0'; do
 	trace_on "$filter"
 	host client ping -qc 1 -W 1 $server >/dev/null 2>&1 || :
 	check "filter $filter" "$(trace | field verdict | sort -u)" DROP
@@ -47,8 +48,7 @@ trace_on
 echo 'hist:keys=table,hook,verdict:values=len' >"$events/trigger"
 host client ping -qc 3 -i 0.2 -W 1 $server >/dev/null 2>&1 || :
 check "hist trigger" \
-	"$(sed -n 's/^{ *table: *\([^ ,]*\) *, *hook: *\([0-9]*\), *verdict: *\([0-9]*\) *} *hitcount: *\([0-9]*\) *len: *\([0-9]*\)/\1 \2 \3 \4 \5/p' "$events/hist")" \
-	"filter 3 0 3 252"
+	"$(sed -n '/^{ /{ s/[{},]//g; s/[a-z]*://g; p }' "$events/hist" | xargs)" "filter 3 0 3 252"
 echo '!hist:keys=table,hook,verdict:values=len' >"$events/trigger"
 
 done_testing

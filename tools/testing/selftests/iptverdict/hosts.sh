@@ -21,6 +21,11 @@ ipt() {
 	ip netns exec "$name" iptables-legacy -w "$@"
 }
 
+# syn ADDRESS PORT: the client tries to connect, for a second.
+syn() {
+	host client timeout 1 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null || :
+}
+
 hosts="client router server"
 
 make_hosts() {
@@ -48,7 +53,7 @@ remove_hosts() {
 	local name
 	for name in $hosts; do
 		ip netns pids "$name" 2>/dev/null | xargs -r kill -9 2>/dev/null || :
-		ip netns del "$name" 2>/dev/null || :
+		[[ ! -e /run/netns/$name ]] || ip netns del "$name"
 	done
 }
 

@@ -47,6 +47,31 @@ field() {
 	sed -n "s/.*\<$1=\([^ ]*\).*/\1/p"
 }
 
+# columns NAME...: those fields, of each event on the standard input.
+columns() {
+	local line name row
+	while read -r line; do
+		row=()
+		for name; do
+			row+=("$(field "$name" <<<"$line")")
+		done
+		echo "${row[*]}"
+	done
+}
+
+# netns_cookie HOST: what tells its network namespace from others (SO_NETNS_COOKIE).
+netns_cookie() {
+	host "$1" python3 -c 'import socket, sys
+cookie = socket.socket().getsockopt(socket.SOL_SOCKET, 71, 8)
+print(int.from_bytes(cookie, sys.byteorder))'
+}
+
+# as_integer ADDRESS: as filters compare it, in the byte order of the CPU.
+as_integer() {
+	python3 -c 'import socket, sys
+print(int.from_bytes(socket.inet_aton(sys.argv[1]), sys.byteorder))' "$1"
+}
+
 # check NAME GOT WANT: a test that passes if they are equal.
 check() {
 	if [[ $2 == "$3" ]]; then

@@ -42,12 +42,17 @@ COMMIT
 E
 host router "$here/ruleset.py" blob filter >"$work/blob"
 
-# decided_by: of the one event in the trace, verdict and rule, as the blob names it.
+# name_of OFFSET: the comment of the entry, or its chain and place.
+name_of() {
+	awk -v o="$1" '$1 == o { print $5 ? $5 : $2 " " $3 }' "$work/blob"
+}
+
+# decided_by: of each event in the trace, verdict and rule, as the blob names it.
 decided_by() {
 	local line offset
 	trace | while read -r line; do
 		offset=$(field rule <<<"$line")
-		echo "$(field verdict <<<"$line") $(awk -v o="$offset" '$1 == o { print $5 ? $5 : $2 " " $3 }' "$work/blob")"
+		echo "$(field verdict <<<"$line") $(name_of "$offset")"
 	done
 }
 
@@ -90,7 +95,8 @@ E
 host router "$here/ruleset.py" blob filter >"$work/blob"
 trace_on "table == 'filter' && hook == 2"
 raw_packet 132
-check "a hot drop in the only rule is not the policy's" "$(decided_by) policy=$(trace | field policy)" "DROP only-hotdrop policy=0"
+check "a hot drop in the only rule is not the policy's" \
+	"$(decided_by) policy=$(trace | field policy)" "DROP only-hotdrop policy=0"
 check "and it is not counted by the rule" \
 	"$(host router iptables-legacy-save -c | grep -c '^\[0:0\] -A FORWARD')" 1
 

@@ -45,6 +45,10 @@ def verdicts(lines):
     """Adds up the counters of everything that decides."""
     total = collections.Counter()
 
+    def count(table, hook, verdict, packets, size):
+        total[table, hook, verdict, "packets"] += packets
+        total[table, hook, verdict, "bytes"] += size
+
     def add(table, policies, rules):
         users = collections.defaultdict(set)
 
@@ -52,22 +56,20 @@ def verdicts(lines):
             if hook in users[chain]:
                 return
             users[chain].add(hook)
-            for target, jump, packets, size in rules[chain]:
-                if jump in rules and jump not in policies:
-                    walk(hook, jump)
+            for target, packets, size in rules[chain]:
+                if target in rules:
+                    walk(hook, target)
                 elif target in VERDICT_OF:
-                    total[table, hook, VERDICT_OF[target], "packets"] += packets
-                    total[table, hook, VERDICT_OF[target], "bytes"] += size
+                    count(table, hook, VERDICT_OF[target], packets, size)
                 elif target and target not in CONTINUE:
                     sys.exit(f"ruleset.py: does not know the target {target}")
 
         for hook, (policy, packets, size) in policies.items():
-            total[table, hook, policy, "packets"] += packets
-            total[table, hook, policy, "bytes"] += size
+            count(table, hook, policy, packets, size)
             walk(hook, hook)
         for chain, hooks in users.items():
             if len(hooks) > 1:
-                sys.exit(f"ruleset.py: {chain} is used by {hooks}: whose packets did it count?")
+                sys.exit(f"ruleset.py: {chain} is used at {hooks}: where did it count?")
 
     table, policies, rules = None, {}, {}
     for line in lines:
@@ -81,9 +83,8 @@ def verdicts(lines):
                 policies[chain] = (policy, *counters)
         elif line.startswith("["):
             packets, size = parse_counters(words[0])
-            jump = next((words[i + 1] for i, word in enumerate(words) if word in ("-j", "-g")), None)
-            target = None if jump in rules else jump
-            rules[words[2]].append((target, jump, packets, size))
+            jumps = [words[i + 1] for i, word in enumerate(words) if word in ("-j", "-g")]
+            rules[words[2]].append((jumps[0] if jumps else None, packets, size))
         elif line.startswith("COMMIT"):
             add(table, policies, rules)
 
@@ -93,7 +94,8 @@ def verdicts(lines):
             for verdict in VERDICTS:
                 packets = total[table, hook, verdict, "packets"]
                 if packets:
-                    print(table, hook, verdict, packets, total[table, hook, verdict, "bytes"])
+                    size = total[table, hook, verdict, "bytes"]
+                    print(table, hook, verdict, packets, size)
 
 
 def sockopt(option, value):
@@ -108,7 +110,7 @@ def sockopt(option, value):
 
 
 def blob(table):
-    """Prints the entries of a table; struct layouts are of <linux/netfilter_ipv4/ip_tables.h>."""
+    """Prints the entries of a table, by the structs of <linux/netfilter_ipv4/ip_tables.h>."""
     info = struct.Struct("32sI5I5III")
     fields = info.unpack(sockopt(64, table.encode().ljust(info.size, b"\0")))
     valid, starts, ends, size = fields[1], fields[2:7], fields[7:12], fields[13]
@@ -131,10 +133,12 @@ def blob(table):
 
         name = entries[offset + target_offset + 2:][:29].split(b"\0")[0].decode()
         if name == "ERROR":
-            chain, number = entries[offset + target_offset + 32:][:30].split(b"\0")[0].decode(), 0
+            chain = entries[offset + target_offset + 32:][:30].split(b"\0")[0].decode()
+            number = 0
         else:
             number += 1
-            print(offset, chain, "policy" if offset in policy_at else number, name or "-", comment)
+            place = "policy" if offset in policy_at else number
+            print(offset, chain, place, name or "-", comment)
         offset += next_offset
 
 

@@ -9,22 +9,19 @@
 make_hosts
 ipt router -A FORWARD -p icmp --icmp-type echo-request -m comment --comment drops -j DROP
 offset=$(host router "$here/ruleset.py" blob filter | awk '$5 == "drops" { print $1 }')
-cookie=$(host router python3 -c 'import socket; print(int.from_bytes(socket.socket().getsockopt(socket.SOL_SOCKET, 71, 8), "little"))')
-fields="table=filter hook=FORWARD verdict=DROP policy=0 rule=$offset in=r0 out=r1 skbaddr=PTR net_cookie=$cookie len=84 protocol=1 saddr=$client daddr=$server"
-ping3() {
-	host client ping -qc 3 -i 0.1 -W 1 $server >/dev/null 2>&1 || :
-}
+cookie=$(netns_cookie router)
+fields="table=filter hook=FORWARD verdict=DROP policy=0 rule=$offset in=r0 out=r1 skbaddr=PTR"
+fields+=" net_cookie=$cookie len=84 protocol=1 saddr=$client daddr=$server"
+ping3=(ip netns exec client ping -qc 3 -i 0.1 -W 1 $server)
 three() {
 	printf '%s\n' "$1" "$1" "$1"
 }
 
-perf record -qae iptables:ipt_verdict -o "$work/perf.data" -- sleep 4 2>"$work/perf" &
-pid=$!
-sleep 2
-ping3
-wait $pid || cat "$work/perf"
+# ping fails, because it gets no reply.
+perf record -qae iptables:ipt_verdict -o "$work/perf.data" -- "${ping3[@]}" >"$work/perf" 2>&1 || :
 check "perf record and perf script" \
-	"$(perf script -i "$work/perf.data" -F trace 2>&1 | sed 's/skbaddr=[^ ]*/skbaddr=PTR/; s/^ *//; s/ *$//')" "$(three "$fields")"
+	"$(perf script -i "$work/perf.data" -F trace 2>/dev/null | sed 's/skbaddr=[^ ]*/skbaddr=PTR/; s/ *$//')" \
+	"$(three "$fields")"
 
 # until_attached FILE: bpftrace says BEGIN when its probes are attached.
 until_attached() {
@@ -42,7 +39,7 @@ bpftraced() {
 	bpftrace -e "BEGIN { printf(\"attached\\n\"); } $1" >"$work/bpftrace" 2>&1 &
 	pid=$!
 	if until_attached "$work/bpftrace"; then
-		ping3
+		"${ping3[@]}" >/dev/null || :
 	fi
 	kill -INT $pid 2>/dev/null || :
 	wait $pid || :
@@ -51,19 +48,18 @@ bpftraced() {
 
 check "bpftrace on the trace event: every field" \
 	"$(bpftraced 'tracepoint:iptables:ipt_verdict {
-		printf("%s %d %d %d %d %s %s %d %d %d %s %s %d\n", args.table, args.hook, args.verdict, args.policy,
-			args.rule, args.in, args.out, args.net_cookie, args.len, args.protocol,
+		printf("%s %d %d %d %d %s %s %d %d %d %s %s %d\n", args.table, args.hook,
+			args.verdict, args.policy, args.rule, args.in, args.out,
+			args.net_cookie, args.len, args.protocol,
 			ntop(args.saddr), ntop(args.daddr), args.skbaddr != 0); }')" \
 	"$(three "filter 2 0 0 $offset r0 r1 $cookie 84 1 $client $server 1")"
 check "bpftrace on the raw tracepoint" \
 	"$(bpftraced 'rawtracepoint:ipt_verdict { @[arg4 & 0xff] = count(); }')" "@[0]: 3"
 
-trace-cmd record -q -e iptables:ipt_verdict -o "$work/trace.dat" sleep 4 >"$work/tracecmd" 2>&1 &
-pid=$!
-sleep 2
-ping3
-wait $pid || cat "$work/tracecmd"
+trace-cmd record -q -e iptables:ipt_verdict -o "$work/trace.dat" "${ping3[@]}" >"$work/cmd" 2>&1 || :
 check "trace-cmd record and report" \
-	"$(trace-cmd report -i "$work/trace.dat" 2>&1 | sed -n 's/.* ipt_verdict: *//p' | sed 's/skbaddr=[^ ]*/skbaddr=PTR/')" "$(three "$fields")"
+	"$(trace-cmd report -i "$work/trace.dat" 2>&1 |
+		sed -n 's/.* ipt_verdict: *//p' | sed 's/skbaddr=[^ ]*/skbaddr=PTR/')" \
+	"$(three "$fields")"
 
 done_testing

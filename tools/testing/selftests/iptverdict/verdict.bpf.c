@@ -6,6 +6,10 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+/* In the BTF of modules. */
+struct xt_table;
+struct ipt_entry;
+
 /* The low byte of a verdict; all above STOP in one. */
 #define NF_VERDICT_MASK	0xff
 #define NR_VERDICTS	7

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the checks share: TAP, with the plan at the end. Sourced after env.sh.
+
+count=0
+
+# check NAME COMMAND...: passes if the command succeeds; shows what it said if not.
+check() {
+	local name=$1 output
+	shift
+	count=$((count + 1))
+	if output=$("$@" 2>&1 </dev/null); then
+		echo "ok $count $name"
+	else
+		echo "not ok $count $name"
+		tail -n 30 <<<"$output" | sed 's/^/# /'
+	fi
+}
+
+# check_line NAME STATUS TEXT COMMAND...: passes if the command ends with that
+# status (or any but 0, if it is "!"), and says TEXT in one line of its own.
+check_line() {
+	local name=$1 status=$2 text=$3 output rc=0
+	shift 3
+	count=$((count + 1))
+	output=$("$@" 2>&1 </dev/null) || rc=$?
+	if { [[ $status == '!' ]] && ((rc)) || [[ $rc == "$status" ]]; } &&
+		[[ $(grep -cE "^iptverdict: .*$text" <<<"$output") == 1 ]]; then
+		echo "ok $count $name"
+	else
+		echo "not ok $count $name"
+		echo "# status $rc, wanted $status and a line with: $text"
+		tail -n 30 <<<"$output" | sed 's/^/# /'
+	fi
+}
+
+done_testing() {
+	echo "1..$count"
+}
