@@ -3,6 +3,8 @@
 #
 # What every script here shares: where things are, which kernel, and how a
 # script ends in error. Sourced, never run.
+#
+# shellcheck disable=SC2034 # it is others that use what is set here
 
 set -euo pipefail
 

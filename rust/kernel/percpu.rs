@@ -277,8 +277,8 @@ macro_rules! impl_integer {
             }
         }
 
-        // SAFETY: The type is not larger than a machine word.
         $(#[$read])?
+        // SAFETY: The type is not larger than a machine word.
         unsafe impl ReadRemote for $type {}
     )*};
 }

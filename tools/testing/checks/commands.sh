@@ -77,10 +77,12 @@ check "which is a module of that kernel" \
 	bash -c "tools/toolbox/enter modinfo -F vermagic build/module/samples/rust/iptverdict.ko | grep -q '^$KVER'"
 
 # The user's own tree: the files that the series changes make one.
+mapfile -t changed < <(git -C "$KTREE" diff --name-only --diff-filter=M origin/base HEAD)
+mapfile -t added < <(git -C "$KTREE" diff --name-only --diff-filter=A origin/base HEAD)
 own_tree() {
 	local file
 	rm -rf "$tmp/own"
-	for file in Kbuild Makefile $(sed -n 's,^--- a/,,p' patches/*.patch | sort -u); do
+	for file in Kbuild Makefile "${changed[@]}"; do
 		mkdir -p "$tmp/own/$(dirname "$file")"
 		git -C "$KTREE" show "origin/base:$file" >"$tmp/own/$file"
 	done
@@ -95,10 +97,7 @@ snapshot() {
 }
 has_series() {
 	local file
-	for file in $(series_files) include/trace/events/iptables.h; do
-		git -C "$KTREE" show "HEAD:$file" | cmp - "$tmp/own/$file" || return 1
-	done
-	for file in $(sed -n 's,^--- a/,,p' patches/*.patch | sort -u); do
+	for file in "${changed[@]}" "${added[@]}"; do
 		git -C "$KTREE" show "HEAD:$file" | cmp - "$tmp/own/$file" || return 1
 	done
 }

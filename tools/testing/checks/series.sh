@@ -14,12 +14,14 @@ tmp=$(mktemp -d)
 trap 'git -C "$KTREE" worktree remove --force "$tmp/pristine"; rm -rf "$tmp"' EXIT
 
 check "make series" "$REPO/tools/kernel/series"
+# The cover letter is no patch.
+mapfile -t mails < <(find "$BUILD/series" -name '*.patch' ! -name '0000-*' | sort)
 
 # The files that it changes are enough of a tree.
 git -C "$KTREE" worktree add --quiet --no-checkout --detach "$tmp/pristine" origin/base
 git -C "$tmp/pristine" read-tree HEAD
 apply_series() {
-	git -C "$tmp/pristine" am --quiet "$BUILD"/series/0*[1-9]-*.patch
+	git -C "$tmp/pristine" am --quiet "${mails[@]}"
 }
 check "git am takes it on a pristine tree" apply_series
 check "and the result is the tree that was built" \
@@ -35,7 +37,7 @@ checkpatch() {
 		return 1
 	}
 }
-for patch in "$BUILD"/series/*.patch; do
+for patch in "${mails[@]}"; do
 	check "checkpatch --strict: $(basename "$patch")" checkpatch "$patch"
 done
 

@@ -26,10 +26,10 @@ mkdir -p "$objdir"
 cmp -s "$OBJDIR/.config" "$objdir/.config" || cp "$OBJDIR/.config" "$objdir/.config"
 
 check "clippy on the kernel crate and the module" \
-	quiet_make CLIPPY=1 prepare samples/rust/iptverdict.o
+	quiet_make CLIPPY=1 KRUSTFLAGS=-Dwarnings prepare samples/rust/iptverdict.o
 check "sparse on the C files of the series" \
 	quiet_make C=2 CHECK="sparse -Wno-return-void" net/ipv4/netfilter/ip_tables.o
-check "rustdoc" quiet_make rustdoc
+check "rustdoc" quiet_make CLIPPY=1 KRUSTFLAGS=-Dwarnings rustdoc
 
 mapfile -t rust < <(cd "$REPO" && git ls-files '*.rs')
 check "rustfmt" rustfmt --edition 2021 --config-path "$KTREE/.rustfmt.toml" --check "${rust[@]/#/$REPO/}"

@@ -9,7 +9,7 @@
 make_hosts
 modprobe ip_tables
 pinned=/sys/fs/bpf/iptverdict
-mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
+mountpoint -q /sys/fs/bpf || mount -t bpf none /sys/fs/bpf
 
 # On the filter table of the router alone: DROP 4 datagrams of 38 bytes, ACCEPT
 # 3 requests and 3 replies of 84 bytes.

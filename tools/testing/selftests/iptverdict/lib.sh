@@ -14,6 +14,7 @@ here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 
 tracefs=/sys/kernel/tracing
 instance=$tracefs/instances/iptverdict
+# shellcheck disable=SC2034 # it is the tests that use it
 debugfs=/sys/kernel/debug/iptverdict
 work=$(mktemp -d)
 

@@ -25,10 +25,10 @@ check_that "then it can" rmmod ip_tables
 check_fails "no files are left" "No such file" ls $debugfs
 modprobe iptverdict
 
-check "modes and owners" "$(stat -c '%n %a %U %G' $debugfs/* | sed 's,.*/,,')" \
-	"percpu 400 root root
-reset 200 root root
-stats 400 root root"
+check "modes and owners" "$(stat -c '%n %a %U:%G' $debugfs/* | sed 's,.*/,,')" \
+	"percpu 400 root:root
+reset 200 root:root
+stats 400 root:root"
 # In a directory that the user may enter, only the modes decide.
 chmod 755 /sys/kernel/debug
 for file in stats percpu; do
@@ -130,6 +130,7 @@ save_counters | "$here/ruleset.py" verdicts >"$work/want"
 cat $debugfs/stats >"$work/got"
 check "module and iptables agree on mixed traffic from two CPUs" \
 	"$(cat "$work/got")" "$(cat "$work/want")"
+# shellcheck disable=SC2016 # awk is to expand it
 check_that "and it was all sorts of traffic" \
 	awk 'NR > 1 { n[$3] += $4; n[$1] += $4 }
 		END { exit !(n["DROP"] > 3000 && n["ACCEPT"] > 10000 && n["QUEUE"] == 1000 &&
@@ -146,7 +147,7 @@ packets() {
 	awk '{ n += $4 } END { print n + 0 }' $debugfs/stats
 }
 zero_counters
-host client python3 "$work/udp.py" $server 4000 &
+host client python3 "$work/udp.py" $server 50000 &
 pid=$!
 while (($(packets) < 1000)); do
 	sleep 0.1

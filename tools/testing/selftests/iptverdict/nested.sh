@@ -26,6 +26,11 @@ check "REJECT of a SYN: the reset on its way, then the verdict" \
 	"filter OUTPUT ACCEPT 6
 filter INPUT DROP 6"
 
+# comment_at OFFSET: of the rule there, in the blob on the standard input.
+comment_at() {
+	awk -v o="$1" '$1 == o { print $5 }'
+}
+
 # TEE sends a copy, and the walk of the original goes on.
 ipt router -t mangle -A FORWARD -p icmp -j TEE --gateway $server
 ipt router -t mangle -A FORWARD -p icmp -m comment --comment after-tee -j ACCEPT
@@ -35,7 +40,7 @@ host client ping -qc 1 -W 1 $server >/dev/null 2>&1 || :
 check "TEE: the copy has its own events" \
 	"$(trace | grep 'in=r0' | grep -c FORWARD) $(trace | grep -c POSTROUTING)" "1 2"
 check "and leaves the original to its rule" \
-	"$(awk -v o="$(trace | grep FORWARD | field rule)" '$1 == o { print $5 }' "$work/blob")" after-tee
+	"$(comment_at "$(trace | grep FORWARD | field rule)" <"$work/blob")" after-tee
 
 # Counted by a probe that nests: nothing is lost. Each SYN makes one reset.
 modprobe iptverdict
@@ -44,7 +49,8 @@ import socket
 for _ in range(50):
     socket.socket().connect_ex(('$router', 81))"
 check "the module counts the walks that are interrupted, and those within" \
-	"$(awk '$1 == "filter" { print $2, $3, $4 }' $debugfs/stats)" $'INPUT DROP 50\nOUTPUT ACCEPT 50'
+	"$(sed -n 's/^filter \(.*\) [0-9]*$/\1/p' $debugfs/stats)" \
+	$'INPUT DROP 50\nOUTPUT ACCEPT 50'
 rmmod iptverdict
 
 done_testing

@@ -12,7 +12,7 @@ offset=$(host router "$here/ruleset.py" blob filter | awk '$5 == "drops" { print
 cookie=$(netns_cookie router)
 fields="table=filter hook=FORWARD verdict=DROP policy=0 rule=$offset in=r0 out=r1 skbaddr=PTR"
 fields+=" net_cookie=$cookie len=84 protocol=1 saddr=$client daddr=$server"
-ping3=(ip netns exec client ping -qc 3 -i 0.1 -W 1 $server)
+ping3=(ip netns exec client ping -qc 3 -i 0.1 -W 1 "$server")
 three() {
 	printf '%s\n' "$1" "$1" "$1"
 }
@@ -20,7 +20,8 @@ three() {
 # ping fails, because it gets no reply.
 perf record -qae iptables:ipt_verdict -o "$work/perf.data" -- "${ping3[@]}" >"$work/perf" 2>&1 || :
 check "perf record and perf script" \
-	"$(perf script -i "$work/perf.data" -F trace 2>/dev/null | sed 's/skbaddr=[^ ]*/skbaddr=PTR/; s/ *$//')" \
+	"$(perf script -i "$work/perf.data" -F trace 2>/dev/null |
+		sed 's/skbaddr=[^ ]*/skbaddr=PTR/; s/ *$//')" \
 	"$(three "$fields")"
 
 # until_attached FILE: bpftrace says BEGIN when its probes are attached.
@@ -56,7 +57,8 @@ check "bpftrace on the trace event: every field" \
 check "bpftrace on the raw tracepoint" \
 	"$(bpftraced 'rawtracepoint:ipt_verdict { @[arg4 & 0xff] = count(); }')" "@[0]: 3"
 
-trace-cmd record -q -e iptables:ipt_verdict -o "$work/trace.dat" "${ping3[@]}" >"$work/cmd" 2>&1 || :
+trace-cmd record -q -e iptables:ipt_verdict -o "$work/trace.dat" "${ping3[@]}" \
+	>"$work/cmd" 2>&1 || :
 check "trace-cmd record and report" \
 	"$(trace-cmd report -i "$work/trace.dat" 2>&1 |
 		sed -n 's/.* ipt_verdict: *//p' | sed 's/skbaddr=[^ ]*/skbaddr=PTR/')" \

@@ -58,7 +58,7 @@ mangle POSTROUTING ACCEPT"
 trace_on "table == 'filter' && hook == 2"
 ping1 -s 100 $server
 check "every field of the request" \
-	"$(trace | head -n 1 | sed 's/skbaddr=[0-9a-f]\{16\}/skbaddr=PTR/; s/rule=[0-9]*/rule=N/')" \
+	"$(trace | sed -n '1{ s/skbaddr=[0-9a-f]* /skbaddr=PTR /; s/rule=[0-9]*/rule=N/; p }')" \
 	"table=filter hook=FORWARD verdict=ACCEPT policy=1 rule=N in=r0 out=r1 skbaddr=PTR $(
 	)net_cookie=$cookie len=128 protocol=1 saddr=$client daddr=$server"
 check "the reply goes the other way" \
@@ -79,8 +79,10 @@ check "ACCEPT" "$(verdict_of -p icmp -j ACCEPT)" "ACCEPT policy=0"
 check "DROP" "$(verdict_of -p icmp -j DROP)" "DROP policy=0"
 check "REJECT" "$(verdict_of -p icmp -j REJECT)" "DROP policy=0"
 check "QUEUE" "$(verdict_of -p icmp -j QUEUE)" "QUEUE queue=0"
-check "NFQUEUE with its number" "$(verdict_of -p icmp -j NFQUEUE --queue-num 4711)" "QUEUE queue=4711"
-check "the highest NFQUEUE number" "$(verdict_of -p icmp -j NFQUEUE --queue-num 65535)" "QUEUE queue=65535"
+check "NFQUEUE with its number" \
+	"$(verdict_of -p icmp -j NFQUEUE --queue-num 4711)" "QUEUE queue=4711"
+check "the highest NFQUEUE number" \
+	"$(verdict_of -p icmp -j NFQUEUE --queue-num 65535)" "QUEUE queue=65535"
 check "MARK goes on to the policy" "$(verdict_of -p icmp -j MARK --set-mark 1)" "ACCEPT policy=1"
 
 ipt router -P FORWARD DROP
@@ -108,7 +110,7 @@ ipt router -A FORWARD -p tcp --dport 80 -m state --state INVALID,UNTRACKED -j SY
 trace_on "verdict == 2"
 syn $server 80
 check "STOLEN by SYNPROXY: no packet, no guess about it" \
-	"$(trace | head -n 1 | sed 's/skbaddr=0*\( \|(null)\)/skbaddr=NULL /; s/rule=[0-9]*/rule=N/')" \
+	"$(trace | sed -n '1{ s/skbaddr=0* /skbaddr=NULL /; s/rule=[0-9]*/rule=N/; p }')" \
 	"table=filter hook=FORWARD verdict=STOLEN policy=0 rule=N in=r0 out=r1 skbaddr=NULL $(
 	)net_cookie=$cookie len=0 protocol=0 saddr=0.0.0.0 daddr=0.0.0.0"
 trace_on "verdict == 2 && skbaddr != 0"
