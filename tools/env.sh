@@ -73,9 +73,10 @@ step() {
 	say "$name: $((SECONDS - start)) s"
 }
 
-# have_userns: may this user create user namespaces?
-have_userns() {
-	unshare --user --map-root-user true 2>/dev/null
+# need_userns: the toolbox is entered in a user namespace, also by root.
+need_userns() {
+	unshare --user --map-root-user true 2>/dev/null ||
+		die "this user may not create user namespaces: allow it (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0, user.max_user_namespaces)"
 }
 
 # in_toolbox "$@": the rest of the calling script runs in the toolbox.
