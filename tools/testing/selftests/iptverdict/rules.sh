@@ -28,7 +28,7 @@ host router iptables-legacy-restore <<'E'
 -A FORWARD -p udp --dport 8 -m comment --comment marks -j MARK --set-mark 8
 -A FORWARD -p udp --dport 8 -m comment --comment after-mark -j REJECT
 -A FORWARD -p tcp -m comment --comment no-tcp -j DROP
--A FORWARD -p 132 -m comment --comment before-hotdrop
+-A FORWARD -p 132 -m comment --comment before-hotdrop -j MARK --set-mark 1
 -A FORWARD -p 132 -m multiport --dports 9 -m comment --comment hotdrop -j ACCEPT
 -A FORWARD -p 132 -m comment --comment after-hotdrop -j ACCEPT
 -A outer -p udp --dport 2 -m comment --comment in-outer -j DROP
