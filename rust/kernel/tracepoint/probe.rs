@@ -217,6 +217,9 @@ macro_rules! define_tracepoint {
                 where
                     P: $crate::tracepoint::Probe<Tracepoint = Self>,
                 {
+                    /// # Safety
+                    ///
+                    /// To be called by the tracepoint, with a pointer to the registered `P`.
                     unsafe extern "C" fn callback<P>(
                         data: *mut $crate::ffi::c_void,
                         $($arg: $type),*
