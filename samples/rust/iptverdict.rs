@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Counts the verdicts of iptables, by table, chain and verdict, in per-CPU counters.
+//! Counts the verdicts of iptables, ip6tables and arptables, by table, chain and verdict, in
+//! per-CPU counters.
 //!
-//! A probe on the `ipt_verdict` tracepoint adds to the counters; three files in debugfs show and
-//! reset them: `stats`, `percpu` and `reset`, which
+//! Probes on the tracepoints `ipt_verdict`, `ip6t_verdict` and `arpt_verdict` add to the counters;
+//! three files in debugfs show and reset them: `stats`, `percpu` and `reset`, which
 //! `Documentation/ABI/testing/debugfs-iptverdict` describes.
 
+use core::marker::PhantomData;
+
 use kernel::{
+    cpu::nr_cpu_ids,
     debugfs::Scope,
     fmt,
     net::{
         iptables::{
+            self,
             Event,
-            IptVerdict,
             Table, //
         },
         netfilter::{
             Action,
+            ArpHook,
             Hook, //
         }, //
     },
@@ -27,10 +32,14 @@ use kernel::{
         PossibleCpu, //
     },
     prelude::*,
-    sync::Mutex,
+    sync::{
+        Arc,
+        Mutex, //
+    },
     tracepoint::{
         Probe,
-        Registration, //
+        Registration,
+        Tracepoint, //
     },
     uaccess::UserSliceReader, //
 };
@@ -85,46 +94,113 @@ struct Count {
 /// Counts by table, hook and action: three bits each, so that finding one is shifts only.
 const COUNTS: usize = 1 << 9;
 
-const fn index(slot: usize, hook: Hook, action: Action) -> usize {
+const fn index(slot: usize, hook: u8, action: Action) -> usize {
     (slot & 7) << 6 | (hook as usize & 7) << 3 | (action as usize & 7)
 }
 
-struct Counters(PerCpu<[Count; COUNTS]>);
+/// The counters of one event.
+struct Counters<T> {
+    counts: PerCpu<[Count; COUNTS]>,
+    event: PhantomData<T>,
+}
 
-impl Counters {
-    fn slot(table: &Table) -> usize {
-        let name = table.name();
-        let slot = table_slot(name[2]);
-        if name[..9] == NAMES[slot] {
-            slot
-        } else {
-            OTHER
+fn slot(table: &Table) -> usize {
+    let name = table.name();
+    let slot = table_slot(name[2]);
+    if name[..9] == NAMES[slot] {
+        slot
+    } else {
+        OTHER
+    }
+}
+
+impl<T> Probe for Counters<T>
+where
+    T: for<'a> Tracepoint<Args<'a> = Event<'a>> + Send + Sync + 'static,
+{
+    type Tracepoint = T;
+
+    fn probe(&self, event: Event<'_>) {
+        let index = index(
+            slot(event.table),
+            event.state.number(),
+            event.verdict.action(),
+        );
+
+        percpu::field!(self.counts, [build: index].packets).add(1);
+        // A stolen packet may be gone.
+        if let Some(skb) = event.skb {
+            percpu::field!(self.counts, [build: index].bytes).add(skb.len().into());
         }
     }
+}
 
+/// Counters of whatever event.
+trait Counted: Send + Sync {
     /// Returns what `cpu` has counted at `index` since it was booted.
+    fn read(&self, cpu: PossibleCpu, index: usize) -> Result<Count>;
+}
+
+impl<T: Send + Sync> Counted for Registration<Counters<T>>
+where
+    Counters<T>: Probe,
+{
     fn read(&self, cpu: PossibleCpu, index: usize) -> Result<Count> {
         Ok(Count {
-            packets: percpu::field!(self.0, [try: index].packets).read(cpu),
-            bytes: percpu::field!(self.0, [try: index].bytes).read(cpu),
+            packets: percpu::field!(self.counts, [try: index].packets).read(cpu),
+            bytes: percpu::field!(self.counts, [try: index].bytes).read(cpu),
         })
     }
 }
 
-impl Probe for Counters {
-    type Tracepoint = IptVerdict;
+/// A family of tables, whose verdicts have an event of their own.
+struct Family {
+    name: &'static str,
+    /// The built-in chains, by the number of the hook.
+    chains: &'static [&'static str],
+    counters: Arc<dyn Counted>,
+}
 
-    fn probe(&self, event: Event<'_>) {
-        let Some(hook) = event.state.hook() else {
-            return;
+impl Family {
+    /// Starts to count the event `T`.
+    fn new<T>(name: &'static str, chains: &'static [&'static str], _event: T) -> Result<Self>
+    where
+        T: for<'a> Tracepoint<Args<'a> = Event<'a>> + Send + Sync + 'static,
+    {
+        let counters = Counters::<T> {
+            counts: PerCpu::new_zeroed(GFP_KERNEL)?,
+            event: PhantomData,
         };
-        let index = index(Self::slot(event.table), hook, event.verdict.action());
+        Ok(Self {
+            name,
+            chains,
+            counters: Arc::pin_init(Registration::new(counters), GFP_KERNEL)?,
+        })
+    }
 
-        percpu::field!(self.0, [build: index].packets).add(1);
-        // A stolen packet may be gone.
-        if let Some(skb) = event.skb {
-            percpu::field!(self.0, [build: index].bytes).add(skb.len().into());
-        }
+    /// Starts to count all events that this kernel has.
+    fn all() -> Result<KVec<Self>> {
+        const IP: &[&str] = &[
+            Hook::PreRouting.chain(),
+            Hook::LocalIn.chain(),
+            Hook::Forward.chain(),
+            Hook::LocalOut.chain(),
+            Hook::PostRouting.chain(),
+        ];
+        const ARP: &[&str] = &[
+            ArpHook::In.chain(),
+            ArpHook::Out.chain(),
+            ArpHook::Forward.chain(),
+        ];
+
+        let mut families = KVec::new();
+        #[cfg(CONFIG_IP_NF_IPTABLES_LEGACY)]
+        families.push(Self::new("ipv4", IP, iptables::IptVerdict)?, GFP_KERNEL)?;
+        #[cfg(CONFIG_IP6_NF_IPTABLES_LEGACY)]
+        families.push(Self::new("ipv6", IP, iptables::Ip6tVerdict)?, GFP_KERNEL)?;
+        #[cfg(CONFIG_IP_NF_ARPTABLES)]
+        families.push(Self::new("arp", ARP, iptables::ArptVerdict)?, GFP_KERNEL)?;
+        Ok(families)
     }
 }
 
@@ -132,61 +208,59 @@ impl Probe for Counters {
 
 #[pin_data]
 struct Stats {
-    #[pin]
-    counters: Registration<Counters>,
+    families: KVec<Family>,
 
-    /// What the counters were at the last reset, for each CPU; empty before the first.
+    /// What the counters were at the last reset; empty before the first.
     ///
     /// Counters are never set back, because only their own CPU may write them.
     #[pin]
     base: Mutex<KVVec<Count>>,
 }
 
+/// The place in `Stats::base` of the first counter of `cpu` for the `family`th family.
+fn base_start(family: usize, cpu: PossibleCpu) -> usize {
+    (family * nr_cpu_ids() as usize + cpu.as_u32() as usize) * COUNTS
+}
+
 impl Stats {
     fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            counters <- Registration::new(Counters(PerCpu::new_zeroed(GFP_KERNEL)?)),
+            families: Family::all()?,
             base <- new_mutex!(KVVec::new()),
         })
     }
 
-    /// Returns what `cpu` has counted at `index` since the last reset.
-    fn read(&self, base: &[Count], cpu: PossibleCpu, index: usize) -> Result<Count> {
-        let now = self.counters.read(cpu, index)?;
-        let base = base.get(cpu.as_u32() as usize * COUNTS + index);
-        let base = base.copied().unwrap_or(Count::zeroed());
-        Ok(Count {
-            packets: now.packets.wrapping_sub(base.packets),
-            bytes: now.bytes.wrapping_sub(base.bytes),
-        })
-    }
-
-    /// Writes a line, after `prefix`, for each combination that `cpus` have seen.
+    /// Writes a line, after `prefix`, for each combination that `cpus` have seen since the last
+    /// reset of the `number`th family.
     fn lines<I: Iterator<Item = PossibleCpu>>(
         &self,
         f: &mut fmt::Formatter<'_>,
+        number: usize,
         prefix: fmt::Arguments<'_>,
         cpus: impl Fn() -> I,
     ) -> fmt::Result {
         let base = self.base.lock();
+        let family = &self.families[number];
         for table in TABLES {
             let slot = match table {
                 "other" => OTHER,
                 name => table_slot(name.as_bytes()[2]),
             };
-            for hook in Hook::ALL {
+            for (hook, chain) in (0..).zip(family.chains) {
                 for action in Action::ALL {
+                    let index = index(slot, hook, action);
                     let mut sum = Count::zeroed();
                     for cpu in cpus() {
-                        let count = self
-                            .read(&base, cpu, index(slot, hook, action))
-                            .map_err(|_| fmt::Error)?;
-                        sum.packets = sum.packets.wrapping_add(count.packets);
-                        sum.bytes = sum.bytes.wrapping_add(count.bytes);
+                        let now = family.counters.read(cpu, index).map_err(|_| fmt::Error)?;
+                        let then = base.get(base_start(number, cpu) + index).copied();
+                        let then = then.unwrap_or(Count::zeroed());
+                        sum.packets = sum
+                            .packets
+                            .wrapping_add(now.packets.wrapping_sub(then.packets));
+                        sum.bytes = sum.bytes.wrapping_add(now.bytes.wrapping_sub(then.bytes));
                     }
                     if sum.packets != 0 {
-                        let (chain, verdict) = (hook.chain(), action.name());
-                        let Count { packets, bytes } = sum;
+                        let (verdict, Count { packets, bytes }) = (action.name(), sum);
                         writeln!(f, "{prefix}{table} {chain} {verdict} {packets} {bytes}")?;
                     }
                 }
@@ -196,14 +270,21 @@ impl Stats {
     }
 
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "table chain verdict packets bytes")?;
-        self.lines(f, fmt!(""), percpu::possible_cpus)
+        writeln!(f, "family table chain verdict packets bytes")?;
+        for (number, family) in self.families.iter().enumerate() {
+            self.lines(f, number, fmt!("{} ", family.name), percpu::possible_cpus)?;
+        }
+        Ok(())
     }
 
     fn show_percpu(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "cpu table chain verdict packets bytes")?;
-        for cpu in percpu::possible_cpus() {
-            self.lines(f, fmt!("{} ", cpu.as_u32()), || core::iter::once(cpu))?;
+        writeln!(f, "family cpu table chain verdict packets bytes")?;
+        for (number, family) in self.families.iter().enumerate() {
+            for cpu in percpu::possible_cpus() {
+                self.lines(f, number, fmt!("{} {} ", family.name, cpu.as_u32()), || {
+                    core::iter::once(cpu)
+                })?;
+            }
         }
         Ok(())
     }
@@ -219,10 +300,12 @@ impl Stats {
 
         let mut base = self.base.lock();
         let mut now = KVVec::new();
-        for cpu in percpu::possible_cpus() {
-            now.resize(cpu.as_u32() as usize * COUNTS, Count::zeroed(), GFP_KERNEL)?;
-            for index in 0..COUNTS {
-                now.push(self.counters.read(cpu, index)?, GFP_KERNEL)?;
+        for (number, family) in self.families.iter().enumerate() {
+            for cpu in percpu::possible_cpus() {
+                now.resize(base_start(number, cpu), Count::zeroed(), GFP_KERNEL)?;
+                for index in 0..COUNTS {
+                    now.push(family.counters.read(cpu, index)?, GFP_KERNEL)?;
+                }
             }
         }
         *base = now;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! IPv4 iptables, and the event that tells its verdicts.
+//! iptables, ip6tables and arptables, and the events that tell their verdicts.
 //!
-//! C header: [`include/trace/events/iptables.h`](srctree/include/trace/events/iptables.h)
+//! C headers: [`include/trace/events/iptables.h`](srctree/include/trace/events/iptables.h),
+//! [`include/trace/events/ip6tables.h`](srctree/include/trace/events/ip6tables.h),
+//! [`include/trace/events/arptables.h`](srctree/include/trace/events/arptables.h)
 
 use crate::{
     bindings,
@@ -18,33 +20,55 @@ use crate::{
     types::Opaque, //
 };
 
-define_tracepoint! {
-    /// The `ipt_verdict` event: a table has reached its verdict on a packet.
-    ///
-    /// A [`Probe`](crate::tracepoint::Probe) on it runs with softirqs disabled, on the CPU that
-    /// processes the packet. It can be called from within itself, because targets such as REJECT
-    /// send packets, which traverse tables of their own.
-    pub struct IptVerdict: ipt_verdict(
-        skb: *const bindings::sk_buff,
-        state: *const bindings::nf_hook_state,
-        table: *const bindings::xt_table,
-        _rule: *const bindings::ipt_entry,
-        verdict: c_uint,
-    ) -> for<'a> Event<'a> {
-        // SAFETY: These are the arguments of the event, which are valid during the call; `skb` is
-        // NULL if it is not.
-        unsafe {
-            Event {
-                skb: if skb.is_null() { None } else { Some(SkBuff::from_raw(skb)) },
-                state: HookState::from_raw(state),
-                table: Table::from_raw(table),
-                verdict: Verdict::from_raw(verdict),
+macro_rules! verdict_event {
+    ($(#[$attr:meta])* $name:ident: $event:ident($rule:ident)) => {
+        define_tracepoint! {
+            $(#[$attr])*
+            ///
+            /// A [`Probe`](crate::tracepoint::Probe) on it runs with softirqs disabled, on the
+            /// CPU that processes the packet. It can be called from within itself, because targets
+            /// such as REJECT send packets, which traverse tables of their own.
+            pub struct $name: $event(
+                skb: *const bindings::sk_buff,
+                state: *const bindings::nf_hook_state,
+                table: *const bindings::xt_table,
+                _rule: *const bindings::$rule,
+                verdict: c_uint,
+            ) -> for<'a> Event<'a> {
+                // SAFETY: These are the arguments of the event, which are valid during the call;
+                // `skb` is NULL if it is not.
+                unsafe {
+                    Event {
+                        skb: if skb.is_null() { None } else { Some(SkBuff::from_raw(skb)) },
+                        state: HookState::from_raw(state),
+                        table: Table::from_raw(table),
+                        verdict: Verdict::from_raw(verdict),
+                    }
+                }
             }
         }
-    }
+    };
 }
 
-/// What [`IptVerdict`] tells a probe, valid for the call only.
+#[cfg(CONFIG_IP_NF_IPTABLES_LEGACY)]
+verdict_event! {
+    /// The `ipt_verdict` event: an IPv4 table has reached its verdict on a packet.
+    IptVerdict: ipt_verdict(ipt_entry)
+}
+
+#[cfg(CONFIG_IP6_NF_IPTABLES_LEGACY)]
+verdict_event! {
+    /// The `ip6t_verdict` event: an IPv6 table has reached its verdict on a packet.
+    Ip6tVerdict: ip6t_verdict(ip6t_entry)
+}
+
+#[cfg(CONFIG_IP_NF_ARPTABLES)]
+verdict_event! {
+    /// The `arpt_verdict` event: an ARP table has reached its verdict on a packet.
+    ArptVerdict: arpt_verdict(arpt_entry)
+}
+
+/// What the events of this module tell a probe, valid for the call only.
 #[derive(Copy, Clone)]
 pub struct Event<'a> {
     /// The packet; [`None`] if the verdict is that it was stolen.

@@ -61,13 +61,47 @@ impl Hook {
     }
 
     /// Returns the name of the built-in chain at this hook.
-    pub fn chain(self) -> &'static str {
+    pub const fn chain(self) -> &'static str {
         match self {
             Self::PreRouting => "PREROUTING",
             Self::LocalIn => "INPUT",
             Self::Forward => "FORWARD",
             Self::LocalOut => "OUTPUT",
             Self::PostRouting => "POSTROUTING",
+        }
+    }
+}
+
+/// A place in the path of an ARP packet where netfilter is called: an `NF_ARP_*` hook.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::net::netfilter::ArpHook;
+///
+/// assert_eq!(ArpHook::Out.chain(), "OUTPUT");
+/// ```
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum ArpHook {
+    /// A packet has come in.
+    In = bindings::NF_ARP_IN as u8,
+    /// This host sends a packet.
+    Out = bindings::NF_ARP_OUT as u8,
+    /// A bridge passes a packet on.
+    Forward = bindings::NF_ARP_FORWARD as u8,
+}
+
+impl ArpHook {
+    /// All hooks, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::In, Self::Out, Self::Forward];
+
+    /// Returns the name of the built-in chain at this hook.
+    pub const fn chain(self) -> &'static str {
+        match self {
+            Self::In => "INPUT",
+            Self::Out => "OUTPUT",
+            Self::Forward => "FORWARD",
         }
     }
 }
@@ -88,7 +122,15 @@ impl HookState {
         unsafe { &*ptr.cast() }
     }
 
-    /// Returns the hook, or [`None`] if it is not one of IP.
+    /// Returns the number of the hook, whose meaning depends on the protocol: a [`Hook`] or an
+    /// [`ArpHook`].
+    #[inline]
+    pub fn number(&self) -> u8 {
+        // SAFETY: The state is valid for the lifetime of `self`.
+        unsafe { (*self.0.get()).hook }
+    }
+
+    /// Returns the hook of an IP packet, or [`None`] if IP has no such hook.
     ///
     /// # Examples
     ///
@@ -107,11 +149,11 @@ impl HookState {
     /// // SAFETY: `raw` outlives the reference, and nobody else has it.
     /// let state = unsafe { HookState::from_raw(&raw) };
     /// assert_eq!(state.hook(), Some(Hook::Forward));
+    /// assert_eq!(state.number(), 2);
     /// ```
     #[inline]
     pub fn hook(&self) -> Option<Hook> {
-        // SAFETY: The state is valid for the lifetime of `self`.
-        Hook::from_raw(unsafe { (*self.0.get()).hook })
+        Hook::from_raw(self.number())
     }
 }
 

@@ -13,7 +13,7 @@ VERDICTS = ["DROP", "ACCEPT", "STOLEN", "QUEUE", "REPEAT", "STOP"]
 def read(path):
     with open(path, encoding="ascii") as lines:
         rows = [line.split() for line in lines][1:]
-    return {tuple(row[:3]): (int(row[3]), int(row[4])) for row in rows}
+    return {tuple(row[:4]): (int(row[4]), int(row[5])) for row in rows}
 
 
 def table(title, head, rows):
@@ -36,13 +36,13 @@ for key in list(module) + [key for key in iptables if key not in module]:
     got, want = module.get(key, (0, 0)), iptables.get(key, (0, 0))
     rows.append([" ".join(key), *got, *want, got[0] - want[0], got[1] - want[1]])
 table("the module beside the counters of iptables",
-      ["table chain verdict", "packets", "bytes", "iptables", "bytes", "difference", "bytes"], rows)
+      ["family table chain verdict", "packets", "bytes", "iptables", "bytes", "difference", "bytes"], rows)
 
 sums = collections.Counter()
-for (_, _, verdict), (packets, _) in module.items():
+for (*_, verdict), (packets, _) in module.items():
     sums[verdict] += packets
 verdicts = [verdict for verdict in VERDICTS if sums[verdict] or bpf.get(verdict)]
-table("the module beside bpftrace on rawtracepoint:ipt_verdict",
+table("the module beside bpftrace on the raw tracepoints",
       ["verdict", "packets", "bpftrace", "difference"],
       [[v, sums[v], bpf.get(v, 0), sums[v] - bpf.get(v, 0)] for v in verdicts])
 

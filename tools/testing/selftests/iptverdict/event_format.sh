@@ -10,12 +10,10 @@ trace_on
 make_hosts
 events=$instance/events/iptables/ipt_verdict
 
-# Type, name and size, in the order of the record; common fields left out.
-fields='/common_/d; s/^\tfield:\(.*\);\toffset:[0-9]*;\tsize:\([0-9]*\);.*/\1 \2/p'
-check "fields of the record" "$(sed -n "$fields" "$events/format")" \
+check "fields of the record" "$(fields)" \
 	"const void * skbaddr 8
 u64 net_cookie 8
-char table[32] 32
+char table[16] 16
 char in[16] 16
 char out[16] 16
 unsigned int verdict 4
@@ -23,8 +21,8 @@ int rule 4
 unsigned int len 4
 u8 saddr[4] 4
 u8 daddr[4] 4
-u8 hook 1
 u8 protocol 1
+u8 hook 1
 bool policy 1"
 
 check_that "names of chains reach user space as numbers" \

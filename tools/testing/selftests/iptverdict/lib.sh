@@ -24,19 +24,36 @@ cleanup() {
 	rm -rf "$work"
 }
 
+# The event that is recorded, and the module that it is in.
+event=ipt_verdict
+event_module=ip_tables
+
 # trace_on [FILTER]: starts recording the event.
 trace_on() {
-	modprobe ip_tables
+	modprobe $event_module
 	mkdir -p "$instance"
-	echo 0 >"$instance/events/iptables/ipt_verdict/enable"
-	echo "${1:-0}" >"$instance/events/iptables/ipt_verdict/filter"
+	echo 0 >"$instance/events/iptables/$event/enable"
+	echo "${1:-0}" >"$instance/events/iptables/$event/filter"
 	echo >"$instance/trace"
-	echo 1 >"$instance/events/iptables/ipt_verdict/enable"
+	echo 1 >"$instance/events/iptables/$event/enable"
 }
 
 # trace: the recorded events, one a line, from "table=" on.
 trace() {
-	sed -n 's/.* ipt_verdict: //p' "$instance/trace"
+	sed -n "s/.* $event: //p" "$instance/trace"
+}
+
+# fields: type, name and size of the fields of the event, in the order of the
+# record; common fields left out.
+fields() {
+	sed -n '/common_/d; s/^\tfield:\(.*\);\toffset:[0-9]*;\tsize:\([0-9]*\);.*/\1 \2/p' \
+		"$instance/events/iptables/$event/format"
+}
+
+# any_rule: the events of the trace, without the numbers that differ from run to run.
+any_rule() {
+	trace | sed 's/skbaddr=0* /skbaddr=NULL /; s/skbaddr=[0-9a-f]* /skbaddr=PTR /
+		s/rule=[0-9]*/rule=N/'
 }
 
 trace_off() {
@@ -108,6 +125,14 @@ check_fails() {
 		echo "# wanted a failure that says: $text"
 		sed 's/^/# /' "$work/output" | tail -n 40
 	fi
+}
+
+# have_module TEST: whether this kernel has iptverdict; if not, the test is skipped.
+have_module() {
+	modinfo iptverdict >/dev/null 2>&1 || {
+		ktap_test_skip "$1: this kernel has no iptverdict, which is in Rust"
+		return 1
+	}
 }
 
 # done_testing: prints the plan, after the tests as TAP allows, and the totals.
