@@ -12,14 +12,21 @@ REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/iptverdict
 BUILD=$REPO/build
 
-KVER=${KVER:-7.3}
+# The kernels that we build for, those of them that tests boot, and the first that
+# gets the Rust part of the series.
+KERNELS="7.3 7.2 6.12 6.1"
+BOOT_KERNELS="7.3 6.12"
+RUST_SINCE=7.2
+KVER=${KVER:-${KERNELS%% *}}
 CONFIG=${CONFIG:-default}
+COMPILER=${COMPILER:-clang}
 
 # The patched tree of this clone, and the object directory in it: below the
 # source, so that the compiler sees only relative paths and the compiler cache
 # serves every clone.
 KTREE=$BUILD/linux-$KVER
 OBJDIR=$KTREE/build-$CONFIG
+[[ $COMPILER == clang ]] || OBJDIR+=-$COMPILER
 KDIR=${KDIR:-$OBJDIR}
 
 # The pristine source, a bare git repository with one commit, shared by clones.
@@ -36,6 +43,9 @@ die() {
 	echo "iptverdict: $*" >&2
 	exit 1
 }
+
+[[ $COMPILER == clang || $COMPILER == gcc ]] ||
+	die "no compiler COMPILER=$COMPILER: there are clang and gcc"
 
 # say TEXT: a line of progress, beside the output of commands.
 say() {
@@ -73,10 +83,31 @@ step() {
 	say "$name: $((SECONDS - start)) s"
 }
 
+# mirror: the Debian mirror: MIRROR, the one that the host's own apt uses, or nothing,
+# which leaves it to mmdebstrap.
+mirror() {
+	if [[ ${MIRROR:-} ]]; then
+		echo "$MIRROR"
+	elif command -v apt-get >/dev/null; then
+		# shellcheck disable=SC2016 # apt expands these
+		apt-get indextargets --format '$(REPO_URI)' \
+			'Created-By: Packages' 'Origin: Debian' 'Label: Debian' \
+			2>/dev/null | sed -n 1p
+	fi
+}
+
 # need_userns: the toolbox is entered in a user namespace, also by root.
 need_userns() {
 	unshare --user --map-root-user true 2>/dev/null ||
 		die "this user may not create user namespaces: allow it (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0, user.max_user_namespaces)"
+}
+
+# kmake ARGS: make in the kernel tree of this clone, in the toolbox.
+kmake() {
+	local llvm=()
+	[[ $COMPILER == gcc ]] || llvm=(LLVM=1)
+	make -C "$KTREE" O="$OBJDIR" ${llvm[@]+"${llvm[@]}"} LOCALVERSION= KBUILD_BUILD_TIMESTAMP=@0 \
+		KBUILD_BUILD_USER=iptverdict KBUILD_BUILD_HOST=toolbox -j"$(nproc)" "$@"
 }
 
 # in_toolbox "$@": the rest of the calling script runs in the toolbox.
@@ -84,9 +115,36 @@ in_toolbox() {
 	[[ ${IN_TOOLBOX:-} ]] || exec "$REPO/tools/toolbox/enter" "$(realpath "$0")" "$@"
 }
 
-# series: patches/series without comments: a patch, and the new files of that patch.
+# since VERSION: whether KVER is that or later.
+since() {
+	printf '%s\n' "$1" "$KVER" | sort --version-sort --check=silent
+}
+
+# rust_kernel: whether KVER gets the Rust part of the series.
+rust_kernel() {
+	since "$RUST_SINCE"
+}
+
+# series: patches/series as far as KVER goes: a patch, and the new files of that patch.
 series() {
-	sed -e 's/#.*//' -e '/^\s*$/d' "$REPO/patches/series"
+	local change=
+	if ! rust_kernel; then
+		change="/-rust-/,\$d"
+	elif ! since 7.3; then
+		# What patches/before-7.3 is for.
+		change='/-rust-debugfs-/i before-7.3/rust-module-make-THIS_MODULE-known-by-type.patch'
+	fi
+	sed -e 's/#.*//' -e '/^\s*$/d' -e "$change" "$REPO/patches/series"
+}
+
+# patch_for TREE PATCH: a patch of patches/, as the kernel tree TREE needs it.
+patch_for() {
+	# What the file was called before 7.3.
+	if [[ -e $1/rust/kernel/net.rs ]] || git -C "$1" cat-file -e HEAD:rust/kernel/net.rs 2>/dev/null; then
+		sed 's,rust/kernel/net/mod\.rs,rust/kernel/net.rs,g' "$REPO/patches/$2"
+	else
+		cat "$REPO/patches/$2"
+	fi
 }
 
 # series_files: the new files of the whole series.
