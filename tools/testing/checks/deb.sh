@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# make deb: the packages install into a fresh Debian, which boots with them and
+# has the module; a configuration of the user's own gets what is needed, no more.
+
+# shellcheck source=tools/env.sh
+. "$(dirname "$0")/../../env.sh"
+# shellcheck source=tools/testing/checks/lib.sh
+. "$REPO/tools/testing/checks/lib.sh"
+
+root=$BUILD/test/root
+release=$(cat "$OBJDIR/include/config/kernel.release")
+
+check "make deb" make --no-print-directory -C "$REPO" deb
+
+# shellcheck disable=SC2016 # mmdebstrap expands it
+# A fresh root of packages of the toolbox's mirror, and ours.
+install_packages() {
+	local uri args=()
+	uri=$(mirror)
+	[[ ! $uri ]] || args=("deb $uri $SUITE main")
+	rm -rf "$root"
+	mkdir -p "$root"
+	mmdebstrap --variant=minbase --include=kmod,udev,iptables,iproute2,iputils-ping,procps \
+		--customize-hook="copy-in $(printf '%s ' "$BUILD"/deb/*.deb) /root" \
+		--customize-hook='chroot "$1" sh -c "dpkg -i /root/linux-image-*.deb"' \
+		"$SUITE" - ${args[@]+"${args[@]}"} |
+		tar -x -C "$root" --no-same-owner --exclude='./dev/*'
+	[[ -f $root/boot/vmlinuz-$release && -f $root/lib/modules/$release/kernel/samples/rust/iptverdict.ko ]]
+}
+check "the packages install into a fresh Debian" install_packages
+
+# shellcheck disable=SC2016 # the shell in the guest is to expand it
+boots() {
+	local said
+	said=$("$REPO/tools/toolbox/enter" bash -c 'cd / && virtme-run --kimg "$1/boot/vmlinuz-$2" --root "$1" \
+		--mods use --force-9p --disable-kvm --memory 1G --kopt root=/dev/root --script-sh "
+			modprobe iptverdict && ip link set lo up && iptables-legacy -A INPUT -p icmp -j ACCEPT &&
+			ping -qc 2 127.0.0.1 >/dev/null && uname -r && cat /sys/kernel/debug/iptverdict/stats"' \
+		boots "$root" "$release" </dev/null)
+	echo "$said"
+	grep -qx "$release" <<<"$said" && grep -qx 'ipv4 filter INPUT ACCEPT 4 336' <<<"$said"
+}
+check "it boots, and modprobe iptverdict works there" boots
+
+# The user's own configuration: without what we need, and with a name of its own.
+own=$BUILD/test/own.config
+configure() {
+	CONFIG=own "$REPO/tools/kernel/configure-own" "$own"
+}
+grep -vE 'RUST|^CONFIG_(SAMPLES|LOCALVERSION)\>' "$OBJDIR/.config" >"$own"
+echo 'CONFIG_LOCALVERSION="-mine"' >>"$own"
+shows_difference() {
+	[[ $(configure 2>/dev/null | sed 's/VERSION_TEXT .*/VERSION_TEXT/') == " RUST n -> y
+ SAMPLES n -> y
++BINDGEN_VERSION_TEXT
++RUSTC_VERSION_TEXT
++RUST_INLINE_HELPERS y
++RUST_OVERFLOW_CHECKS y
++SAMPLES_RUST y
++SAMPLE_RUST_IPTVERDICT m" ]] && grep -qx 'CONFIG_LOCALVERSION="-mine"' "$KTREE/build-own/.config"
+}
+check "CONFIG_FILE: what is needed is added, and shown" shows_difference
+sed -i '/^CONFIG_NETFILTER=/d' "$own"
+check_line "CONFIG_FILE without iptables" 1 "does not allow CONFIG_SAMPLE_RUST_IPTVERDICT=m" configure
+check_line "CONFIG_FILE that there is not" 1 "no such file" env CONFIG_FILE="$own.none" "$REPO/tools/kernel/deb"
+echo nothing >"$own"
+check_line "CONFIG_FILE that is none" 1 "is no kernel configuration" env CONFIG_FILE="$own" "$REPO/tools/kernel/deb"
+
+done_testing
