@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What ipt_rule.bpf.c tells ipt_rule.c of a dropped packet. */
+
+struct drop {
+	char table[32];
+	char target[29];
+	char comment[64];
+	__u32 hook;
+};
