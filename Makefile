@@ -3,7 +3,7 @@
 # The commands of iptverdict. Each is a script in tools/; 'make help' lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench vm toolbox kernel module series apply patches clean
+.PHONY: help run test test-kernels bench bench-doc deb vm toolbox kernel module series apply patches clean
 
 # CMD goes to the scripts as it was typed: a $ in it is the shell's, not make's.
 IPTVERDICT_CMD := $(value CMD)
@@ -16,7 +16,12 @@ make run                 the main job: everything is set up, the patched kernel 
                          traffic goes through a real ruleset, and the module's counters stand
                          beside those of iptables; fails if the two disagree
 make test                all tests; the last line says how many passed and failed
-make bench               the cost table and its plot (not there yet)
+make test-kernels        on all kernels that we support: does the series apply, compile by
+                         gcc and clang, boot? About an hour
+make bench               what the events cost, exact to the instruction
+make bench-doc           the same, and puts the table into Documentation/
+make deb CONFIG_FILE=    Debian packages of the kernel and the module, in build/deb/, from your
+                         own configuration, or from that of the tests
 
 make vm CMD='...'        runs a command in the built kernel, as root; its exit status is printed
                          and decides (make itself knows only 0 and 2; tools/testing/vm/run '...'
@@ -32,6 +37,7 @@ make clean               removes build/; the cache stays
 
 KVER=7.3                 the kernel, by the version of its Debian source package
 CONFIG=default           its configuration; debug is the instrumented one
+COMPILER=clang           or gcc, which cannot build the Rust part
 KDIR=                    the kernel build directory, for make module and make vm
 VCPUS=2 QEMU_OPTS=       for the guest; also MEMORY= KERNEL_OPTS= VM_TIMEOUT= ACCEL=kvm|tcg
 MIRROR=                  the Debian mirror, if not that of this machine's apt
@@ -47,8 +53,17 @@ run:
 test:
 	@tools/testing/run
 
+test-kernels:
+	@tools/testing/kernels
+
 bench:
-	@echo "iptverdict: make bench is not there yet" >&2; exit 1
+	@tools/testing/bench/run
+
+bench-doc: bench
+	@tools/testing/bench/report.py --into Documentation/trace/events-iptables.rst build/bench/cost.rst
+
+deb:
+	@tools/kernel/deb
 
 vm: kernel
 	@tools/testing/vm/run $(if $(IPTVERDICT_CMD),"$$IPTVERDICT_CMD")

@@ -14,7 +14,6 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
 check "make help" make help
-check_line "make bench is not there yet" 2 "not there yet" make bench
 
 # The build environment.
 says() {
@@ -59,6 +58,10 @@ full_disk() {
 check_line "a full disk" ! "full-disk: no space left on device" full_disk
 
 # The module.
+check_line "make patches of another kernel" 2 "patches/ are those of linux-7.3" make patches KVER=6.12
+check_line "make deb of a kernel without Rust" 2 "for linux-7.2 and later" make deb KVER=6.12
+check_line "make run of a kernel without Rust" 2 "for linux-7.2 and later" make run KVER=6.12
+check_line "a compiler that there is not" 2 "no compiler COMPILER=tcc" make kernel COMPILER=tcc
 check_line "KDIR that there is not" 2 "no such directory" make module KDIR="$tmp/none"
 check_line "KDIR that is none" 2 "is no kernel build directory" make module KDIR="$tmp"
 mkdir -p "$tmp/kdir/include/config"
@@ -110,14 +113,20 @@ check "apply to a git tree" make apply KSRC="$tmp/own"
 check "puts in all of it" has_series
 check "as commits" test "$(git -C "$tmp/own" rev-list --count HEAD)" == $((1 + $(series | wc -l)))
 own_tree
-# The third patch is the first that touches this file.
+sed -i 's/^VERSION =.*/VERSION = 6/; s/^PATCHLEVEL =.*/PATCHLEVEL = 12/' "$tmp/own/Makefile"
+in_git
+check "apply to an older kernel" make apply KSRC="$tmp/own"
+check "puts in the C part" test -f "$tmp/own/include/trace/events/arptables.h" -a \
+	! -e "$tmp/own/rust/kernel/percpu.rs"
+own_tree
+# The fifth patch is the first that touches this file.
 sed -i 's/pub use declare_trace;/pub use somebody_elses;/' "$tmp/own/rust/kernel/tracepoint.rs"
 before=$(snapshot)
-check_line "apply to a tree that has changed too much" 2 "patches/0003-.* does not apply .*nothing was changed" make apply KSRC="$tmp/own"
+check_line "apply to a tree that has changed too much" 2 "patches/0005-.* does not apply .*nothing was changed" make apply KSRC="$tmp/own"
 check "changes nothing" test "$before" == "$(snapshot)"
 in_git
 before=$(git -C "$tmp/own" rev-parse HEAD)
-check_line "the same, with git" 2 "patches/0003-.* does not apply .*nothing was changed" make apply KSRC="$tmp/own"
+check_line "the same, with git" 2 "patches/0005-.* does not apply .*nothing was changed" make apply KSRC="$tmp/own"
 check "changes nothing" test "$before" == "$(git -C "$tmp/own" rev-parse HEAD)"
 own_tree
 in_git

@@ -14,7 +14,7 @@ in_toolbox "$@"
 objdir=$KTREE/build-checks
 quiet_make() {
 	local output
-	output=$(make -C "$KTREE" O="$objdir" LLVM=1 CC='ccache clang' LOCALVERSION= -j"$(nproc)" "$@" 2>&1) || {
+	output=$(OBJDIR=$objdir kmake "$@" 2>&1) || {
 		echo "$output"
 		return 1
 	}
