@@ -14,10 +14,20 @@ arpt() {
 	shift
 	ip netns exec "$name" arptables-legacy "$@"
 }
-# One request of the client to the router, and its answer.
-arping1() {
-	ip -n client neigh flush dev c0
-	host client ping -qc 1 -W 1 "$@" >/dev/null 2>&1 || :
+# ask SENDER TARGET COUNT: requests of the client, past its own neighbour table.
+cat >"$work/ask.py" <<-E
+	import socket, sys
+	raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+	raw.bind(("c0", 0x806))
+	mac = raw.getsockname()[4]
+	for _ in range(int(sys.argv[3])):
+	    raw.send(b"\xff" * 6 + mac + b"\x08\x06" + b"\0\1\x08\0\6\4\0\1" +
+	             mac + socket.inet_aton(sys.argv[1]) +
+	             bytes(6) + socket.inet_aton(sys.argv[2]))
+E
+ask() {
+	host client python3 "$work/ask.py" "$@"
+	sleep 0.2
 }
 
 trace_on
@@ -42,7 +52,7 @@ cookie=$(netns_cookie router)
 request="op == 1 && daddr == $(as_integer $router)"
 answer="op == 2 && saddr == $(as_integer $router)"
 trace_on "net_cookie == $cookie && (($request) || ($answer))"
-arping1 $router
+ask $client $router 1
 check "every field of the request and of the answer" "$(any_rule)" \
 	"table=filter hook=INPUT verdict=ACCEPT policy=1 rule=N in=r0 out= skbaddr=PTR $(
 	)net_cookie=$cookie len=28 op=1 saddr=$client daddr=$router
@@ -57,7 +67,7 @@ arpt router -A INPUT -s 10.0.9.9 -j DROP
 arpt router -A INPUT -i r0 -j user
 decided_by() {
 	trace_on "net_cookie == $cookie && hook == 0 && $request"
-	arping1 $router
+	ask $client $router 1
 	host router "$here/ruleset.py" blob filter arp >"$work/blob"
 	local line
 	trace | head -n 1 | while read -r line; do
@@ -76,7 +86,7 @@ check "a rule before it" "$(decided_by)" "ACCEPT 0 INPUT 3"
 # mangle changes the packet, and what the event tells is what it has become.
 arpt router -A OUTPUT -d $client -j mangle --mangle-ip-s 10.0.1.77
 trace_on "net_cookie == $cookie && hook == 1 && op == 2"
-arping1 $router
+ask $client $router 1
 check "mangle" "$(trace | head -n 1 | columns verdict saddr daddr)" "ACCEPT 10.0.1.77 $client"
 
 if have_module "the counters of arptables"; then
@@ -85,19 +95,9 @@ if have_module "the counters of arptables"; then
 	make_hosts
 	arpt router -A INPUT -s 10.0.1.3 -j DROP
 	modprobe iptverdict
-	cat >"$work/ask.py" <<-E
-		import socket, sys
-		raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-		raw.bind(("c0", 0x806))
-		mac = raw.getsockname()[4]
-		for _ in range(int(sys.argv[2])):
-		    raw.send(b"\xff" * 6 + mac + b"\x08\x06" + b"\0\1\x08\0\6\4\0\1" +
-		             mac + socket.inet_aton(sys.argv[1]) +
-		             bytes(6) + socket.inet_aton("10.0.1.9"))
-	E
 	trace_on "net_cookie == $(netns_cookie router)"
-	host client python3 "$work/ask.py" $client 20
-	host client python3 "$work/ask.py" 10.0.1.3 7
+	ask $client 10.0.1.9 20
+	ask 10.0.1.3 10.0.1.9 7
 	sleep 0.5
 	check "the module counts them" "$(grep ^arp $debugfs/stats)" \
 		"arp filter INPUT DROP 7 196
