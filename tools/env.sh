@@ -125,6 +125,26 @@ rust_kernel() {
 	since "$RUST_SINCE"
 }
 
+# outside COMMAND...: runs it, but not again when the script goes on in the toolbox.
+outside() {
+	[[ ${IN_TOOLBOX:-} ]] || "$@"
+}
+
+# lost_options: those of the fragment on the standard input that $OBJDIR/.config
+# has not: Kconfig drops what it cannot satisfy without a word.
+lost_options() {
+	local line
+	while read -r line; do
+		case $line in
+		CONFIG_*) grep -qxF "$line" "$OBJDIR/.config" || echo "$line" ;;
+		"# CONFIG_"*" is not set")
+			line=${line#\# } line=${line%% *}
+			! grep -q "^$line=" "$OBJDIR/.config" || echo "$line=n"
+			;;
+		esac
+	done
+}
+
 # series: patches/series as far as KVER goes: a patch, and the new files of that patch.
 series() {
 	local change=

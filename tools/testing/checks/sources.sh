@@ -28,7 +28,8 @@ cmp -s "$OBJDIR/.config" "$objdir/.config" || cp "$OBJDIR/.config" "$objdir/.con
 check "clippy on the kernel crate and the module" \
 	quiet_make CLIPPY=1 KRUSTFLAGS=-Dwarnings prepare samples/rust/iptverdict.o
 check "sparse on the C files of the series" \
-	quiet_make C=2 CHECK="sparse -Wno-return-void" net/ipv4/netfilter/ip_tables.o
+	quiet_make C=2 CHECK="sparse -Wno-return-void" net/ipv4/netfilter/ip_tables.o \
+	net/ipv4/netfilter/arp_tables.o net/ipv6/netfilter/ip6_tables.o
 check "rustdoc" quiet_make CLIPPY=1 KRUSTFLAGS=-Dwarnings rustdoc
 
 mapfile -t rust < <(cd "$REPO" && git ls-files '*.rs')

@@ -25,9 +25,9 @@ COMMIT
 E
 cookie=$(netns_cookie router)
 host router "$here/ruleset.py" blob filter >"$work/blob"
-# rule CHAIN PLACE: its offset.
+# rule CHAIN PLACE [BLOB]: its offset, in the table of the router.
 rule() {
-	awk -v c="$1" -v p="$2" '$2 == c && $3 == p { print $1 }' "$work/blob"
+	awk -v c="$1" -v p="$2" '$2 == c && $3 == p { print $1 }' "${3:-$work/blob}"
 }
 
 # The server's table lets all pass.
@@ -85,9 +85,6 @@ check "verdicts.bt" "$(said verdicts | sort)" \
 
 server_cookie=$(netns_cookie server)
 host server "$here/ruleset.py" blob filter >"$work/server"
-policy() {
-	awk -v c="$1" '$2 == c && $3 == "policy" { print $1 }' "$work/server"
-}
 check "rules.bt" "$(said rules | sed -n '/^@/p' | sort)" \
 	"$(sort <<-E
 		@packets[$cookie, filter, $(rule FORWARD 1)]: 6
@@ -95,8 +92,8 @@ check "rules.bt" "$(said rules | sed -n '/^@/p' | sort)" \
 		@packets[$cookie, filter, $(rule user 2)]: 1
 		@packets[$cookie, filter, $(rule FORWARD policy)]: 1
 		@packets[$cookie, filter, $(rule OUTPUT policy)]: 1
-		@packets[$server_cookie, filter, $(policy INPUT)]: 3
-		@packets[$server_cookie, filter, $(policy OUTPUT)]: 3
+		@packets[$server_cookie, filter, $(rule INPUT policy "$work/server")]: 3
+		@packets[$server_cookie, filter, $(rule OUTPUT policy "$work/server")]: 3
 	E
 	)"
 

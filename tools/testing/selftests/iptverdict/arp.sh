@@ -31,20 +31,7 @@ ask() {
 }
 
 trace_on
-check "fields of the record" "$(fields)" \
-	"const void * skbaddr 8
-u64 net_cookie 8
-char table[16] 16
-char in[16] 16
-char out[16] 16
-unsigned int verdict 4
-int rule 4
-unsigned int len 4
-u8 saddr[4] 4
-u8 daddr[4] 4
-u16 op 2
-u8 hook 1
-bool policy 1"
+check "fields of the record" "$(fields)" "$(record 4 "u16 op 2")"
 
 arpt router -L -n >/dev/null
 cookie=$(netns_cookie router)
@@ -65,24 +52,23 @@ arpt router -A user -s 10.0.1.3 -j ACCEPT
 arpt router -A user -s $client -j DROP
 arpt router -A INPUT -s 10.0.9.9 -j DROP
 arpt router -A INPUT -i r0 -j user
-decided_by() {
+# request_is: verdict, policy and rule of a request that comes in.
+request_is() {
 	trace_on "net_cookie == $cookie && hook == 0 && $request"
 	ask $client $router 1
 	host router "$here/ruleset.py" blob filter arp >"$work/blob"
 	local line
 	trace | head -n 1 | while read -r line; do
-		echo "$(columns verdict policy <<<"$line") $(
-			awk -v o="$(field rule <<<"$line")" '$1 == o { print $2, $3 }' \
-				"$work/blob")"
+		echo "$(columns verdict policy <<<"$line") $(name_of "$(field rule <<<"$line")")"
 	done
 }
-check "a rule of a user chain" "$(decided_by)" "DROP 0 user 2"
+check "a rule of a user chain" "$(request_is)" "DROP 0 user 2"
 arpt router -D user 2
-check "the policy, after the end of a user chain" "$(decided_by)" "ACCEPT 1 INPUT policy"
+check "the policy, after the end of a user chain" "$(request_is)" "ACCEPT 1 INPUT policy"
 arpt router -P INPUT DROP
-check "policy DROP" "$(decided_by)" "DROP 1 INPUT policy"
+check "policy DROP" "$(request_is)" "DROP 1 INPUT policy"
 arpt router -A INPUT -s $client -j ACCEPT
-check "a rule before it" "$(decided_by)" "ACCEPT 0 INPUT 3"
+check "a rule before it" "$(request_is)" "ACCEPT 0 INPUT 3"
 # mangle changes the packet, and what the event tells is what it has become.
 arpt router -A OUTPUT -d $client -j mangle --mangle-ip-s 10.0.1.77
 trace_on "net_cookie == $cookie && hook == 1 && op == 2"

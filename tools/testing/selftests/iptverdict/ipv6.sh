@@ -16,20 +16,7 @@ ping1() {
 ping1 $server6
 
 trace_on
-check "fields of the record" "$(fields)" \
-	"const void * skbaddr 8
-u64 net_cookie 8
-char table[16] 16
-char in[16] 16
-char out[16] 16
-unsigned int verdict 4
-int rule 4
-unsigned int len 4
-u8 saddr[16] 16
-u8 daddr[16] 16
-u8 protocol 1
-u8 hook 1
-bool policy 1"
+check "fields of the record" "$(fields)" "$(record 16 "u8 protocol 1")"
 
 for table in raw mangle filter security; do
 	ip6t router -t $table -L -n >/dev/null
@@ -41,21 +28,7 @@ echo_only="protocol == 58 && len == 104"
 trace_on "net_cookie == $cookie && $echo_only"
 ping1 $server6
 check "all tables and chains on the way through, and back" \
-	"$(trace | columns table hook verdict)" \
-	"raw PREROUTING ACCEPT
-mangle PREROUTING ACCEPT
-nat PREROUTING ACCEPT
-mangle FORWARD ACCEPT
-filter FORWARD ACCEPT
-security FORWARD ACCEPT
-mangle POSTROUTING ACCEPT
-nat POSTROUTING ACCEPT
-raw PREROUTING ACCEPT
-mangle PREROUTING ACCEPT
-mangle FORWARD ACCEPT
-filter FORWARD ACCEPT
-security FORWARD ACCEPT
-mangle POSTROUTING ACCEPT"
+	"$(trace | columns table hook verdict)" "$through_and_back"
 
 trace_on "table == 'filter' && hook == 2"
 ping1 -s 100 $server6
@@ -95,13 +68,6 @@ host router ip6tables-legacy-restore <<'E'
 COMMIT
 E
 host router "$here/ruleset.py" blob filter ipv6 >"$work/blob"
-decided_by() {
-	local line
-	trace | while read -r line; do
-		echo "$(field verdict <<<"$line") $(awk -v o="$(field rule <<<"$line")" \
-			'$1 == o { print $5 ? $5 : $2 " " $3 }' "$work/blob")"
-	done
-}
 udp() {
 	trace_on "table == 'filter' && hook == 2 && protocol == 17"
 	host client python3 -c "

@@ -50,6 +50,56 @@ fields() {
 		"$instance/events/iptables/$event/format"
 }
 
+# record SIZE FIELD: what fields says of an event whose addresses have SIZE bytes,
+# and that has FIELD of the header of the packet.
+record() {
+	echo "const void * skbaddr 8
+u64 net_cookie 8
+char table[16] 16
+char in[16] 16
+char out[16] 16
+unsigned int verdict 4
+int rule 4
+unsigned int len 4
+u8 saddr[$1] $1
+u8 daddr[$1] $1
+$2
+u8 hook 1
+bool policy 1"
+}
+
+# What a packet that the router forwards sees where all tables are there, and its
+# reply, which nat does not see.
+# shellcheck disable=SC2034 # it is the tests that use it
+through_and_back="raw PREROUTING ACCEPT
+mangle PREROUTING ACCEPT
+nat PREROUTING ACCEPT
+mangle FORWARD ACCEPT
+filter FORWARD ACCEPT
+security FORWARD ACCEPT
+mangle POSTROUTING ACCEPT
+nat POSTROUTING ACCEPT
+raw PREROUTING ACCEPT
+mangle PREROUTING ACCEPT
+mangle FORWARD ACCEPT
+filter FORWARD ACCEPT
+security FORWARD ACCEPT
+mangle POSTROUTING ACCEPT"
+
+# name_of OFFSET: the comment of the entry, or its chain and place, by what
+# "ruleset.py blob" has written to $work/blob.
+name_of() {
+	awk -v o="$1" '$1 == o { print $5 ? $5 : $2 " " $3 }' "$work/blob"
+}
+
+# decided_by: of each event in the trace, verdict and rule, as the blob names it.
+decided_by() {
+	local line
+	trace | while read -r line; do
+		echo "$(field verdict <<<"$line") $(name_of "$(field rule <<<"$line")")"
+	done
+}
+
 # any_rule: the events of the trace, without the numbers that differ from run to run.
 any_rule() {
 	trace | sed 's/skbaddr=0* /skbaddr=NULL /; s/skbaddr=[0-9a-f]* /skbaddr=PTR /

@@ -26,11 +26,6 @@ check "REJECT of a SYN: the reset on its way, then the verdict" \
 	"filter OUTPUT ACCEPT 6
 filter INPUT DROP 6"
 
-# comment_at OFFSET: of the rule there, in the blob on the standard input.
-comment_at() {
-	awk -v o="$1" '$1 == o { print $5 }'
-}
-
 # TEE sends a copy, and the walk of the original goes on.
 ipt router -t mangle -A FORWARD -p icmp -j TEE --gateway $server
 ipt router -t mangle -A FORWARD -p icmp -m comment --comment after-tee -j ACCEPT
@@ -40,7 +35,7 @@ host client ping -qc 1 -W 1 $server >/dev/null 2>&1 || :
 check "TEE: the copy has its own events" \
 	"$(trace | grep 'in=r0' | grep -c FORWARD) $(trace | grep -c POSTROUTING)" "1 2"
 check "and leaves the original to its rule" \
-	"$(comment_at "$(trace | grep FORWARD | field rule)" <"$work/blob")" after-tee
+	"$(name_of "$(trace | grep FORWARD | field rule)")" after-tee
 
 # Counted by a probe that nests: nothing is lost. Each SYN makes one reset.
 if have_module "the module counts the walks that are interrupted"; then

@@ -42,20 +42,6 @@ COMMIT
 E
 host router "$here/ruleset.py" blob filter >"$work/blob"
 
-# name_of OFFSET: the comment of the entry, or its chain and place.
-name_of() {
-	awk -v o="$1" '$1 == o { print $5 ? $5 : $2 " " $3 }' "$work/blob"
-}
-
-# decided_by: of each event in the trace, verdict and rule, as the blob names it.
-decided_by() {
-	local line offset
-	trace | while read -r line; do
-		offset=$(field rule <<<"$line")
-		echo "$(field verdict <<<"$line") $(name_of "$offset")"
-	done
-}
-
 # udp PORT: one datagram from the client to the server.
 udp() {
 	trace_on "table == 'filter' && hook == 2 && protocol == 17"

@@ -21,21 +21,7 @@ cookie=$(netns_cookie router)
 trace_on "net_cookie == $cookie"
 ping1 $server
 check "all tables and chains on the way through, and back" \
-	"$(trace | columns table hook verdict)" \
-	"raw PREROUTING ACCEPT
-mangle PREROUTING ACCEPT
-nat PREROUTING ACCEPT
-mangle FORWARD ACCEPT
-filter FORWARD ACCEPT
-security FORWARD ACCEPT
-mangle POSTROUTING ACCEPT
-nat POSTROUTING ACCEPT
-raw PREROUTING ACCEPT
-mangle PREROUTING ACCEPT
-mangle FORWARD ACCEPT
-filter FORWARD ACCEPT
-security FORWARD ACCEPT
-mangle POSTROUTING ACCEPT"
+	"$(trace | columns table hook verdict)" "$through_and_back"
 
 trace_on "net_cookie == $cookie"
 ping1 $router
@@ -58,7 +44,7 @@ mangle POSTROUTING ACCEPT"
 trace_on "table == 'filter' && hook == 2"
 ping1 -s 100 $server
 check "every field of the request" \
-	"$(trace | sed -n '1{ s/skbaddr=[0-9a-f]* /skbaddr=PTR /; s/rule=[0-9]*/rule=N/; p }')" \
+	"$(any_rule | head -n 1)" \
 	"table=filter hook=FORWARD verdict=ACCEPT policy=1 rule=N in=r0 out=r1 skbaddr=PTR $(
 	)net_cookie=$cookie len=128 protocol=1 saddr=$client daddr=$server"
 check "the reply goes the other way" \
@@ -110,7 +96,7 @@ ipt router -A FORWARD -p tcp --dport 80 -m state --state INVALID,UNTRACKED -j SY
 trace_on "verdict == 2"
 syn $server 80
 check "STOLEN by SYNPROXY: no packet, no guess about it" \
-	"$(trace | sed -n '1{ s/skbaddr=0* /skbaddr=NULL /; s/rule=[0-9]*/rule=N/; p }')" \
+	"$(any_rule | head -n 1)" \
 	"table=filter hook=FORWARD verdict=STOLEN policy=0 rule=N in=r0 out=r1 skbaddr=NULL $(
 	)net_cookie=$cookie len=0 protocol=0 saddr=0.0.0.0 daddr=0.0.0.0"
 trace_on "verdict == 2 && skbaddr != 0"
