@@ -8,7 +8,7 @@ comments ".. cost:" and ".. end of cost"."""
 import re
 import sys
 
-MECHANISMS = ["iptverdict", "raw_tp", "tp"]
+MECHANISMS = ["iptverdict", "c_twin", "raw_tp", "tp"]
 
 
 def table(path):

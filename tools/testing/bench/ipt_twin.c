@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the module iptverdict would be in C, as far as packets are concerned: the
+ * same counters, found in the same way. It shows nothing: it is here for its price.
+ */
+#include <linux/module.h>
+#include <linux/percpu.h>
+#include <linux/skbuff.h>
+#include <linux/tracepoint.h>
+#include <linux/unaligned.h>
+#include <linux/netfilter/x_tables.h>
+#include <linux/netfilter_arp/arp_tables.h>
+#include <linux/netfilter_ipv4/ip_tables.h>
+#include <linux/netfilter_ipv6/ip6_tables.h>
+#include <trace/events/arptables.h>
+#include <trace/events/ip6tables.h>
+#include <trace/events/iptables.h>
+
+struct count {
+	u64 packets;
+	u64 bytes;
+};
+
+/* Three bits each for table, hook and verdict. */
+#define COUNTS	512
+
+enum { OTHER_TABLE, SECURITY, NAT, RAW, FILTER = 6, MANGLE };
+
+#define OTHER_VERDICT	(NF_MAX_VERDICT + 1)
+
+/*
+ * The names by three bits of their third letters. That of "security" is not there:
+ * it does not fit into a word with the zero that ends it.
+ */
+static const char names[8][sizeof(u64)] = {
+	[NAT] = "nat", [RAW] = "raw", [FILTER] = "filter", [MANGLE] = "mangle",
+};
+
+static __always_inline unsigned int table_of(const struct xt_table *table)
+{
+	u64 name = get_unaligned((const u64 *)table->name);
+	unsigned int slot = (table->name[2] >> 1) & 7;
+
+	if (likely(name == get_unaligned((const u64 *)names[slot])))
+		return slot;
+	return memcmp(table->name, "security", 9) ? OTHER_TABLE : SECURITY;
+}
+
+static __always_inline unsigned int action_of(unsigned int verdict)
+{
+	if (likely(verdict <= NF_MAX_VERDICT))
+		return verdict;
+	return min_t(unsigned int, verdict & NF_VERDICT_MASK, OTHER_VERDICT);
+}
+
+static __always_inline void count(void *data, const struct sk_buff *skb,
+				  const struct nf_hook_state *state,
+				  const struct xt_table *table, unsigned int verdict)
+{
+	struct count __percpu *counts = (__force struct count __percpu *)data;
+
+	counts += table_of(table) << 6 | (state->hook & 7) << 3 | action_of(verdict);
+	this_cpu_inc(counts->packets);
+	if (skb)
+		this_cpu_add(counts->bytes, skb->len);
+}
+
+static void ipt_probe(void *data, const struct sk_buff *skb,
+		      const struct nf_hook_state *state, const struct xt_table *table,
+		      const struct ipt_entry *rule, unsigned int verdict)
+{
+	count(data, skb, state, table, verdict);
+}
+
+static void ip6t_probe(void *data, const struct sk_buff *skb,
+		       const struct nf_hook_state *state, const struct xt_table *table,
+		       const struct ip6t_entry *rule, unsigned int verdict)
+{
+	count(data, skb, state, table, verdict);
+}
+
+static void arpt_probe(void *data, const struct sk_buff *skb,
+		       const struct nf_hook_state *state, const struct xt_table *table,
+		       const struct arpt_entry *rule, unsigned int verdict)
+{
+	count(data, skb, state, table, verdict);
+}
+
+static struct count __percpu *counters[3];
+
+static void ipt_twin_free(void)
+{
+	unsigned int i;
+
+	tracepoint_synchronize_unregister();
+	for (i = 0; i < ARRAY_SIZE(counters); i++)
+		free_percpu(counters[i]);
+}
+
+static int __init ipt_twin_init(void)
+{
+	int err = -ENOMEM;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(counters); i++) {
+		counters[i] = __alloc_percpu(COUNTS * sizeof(struct count),
+					     __alignof__(struct count));
+		if (!counters[i])
+			goto free;
+	}
+
+	err = register_trace_ipt_verdict(ipt_probe, (__force void *)counters[0]);
+	if (err)
+		goto free;
+	err = register_trace_ip6t_verdict(ip6t_probe, (__force void *)counters[1]);
+	if (err)
+		goto unregister_ipt;
+	err = register_trace_arpt_verdict(arpt_probe, (__force void *)counters[2]);
+	if (err)
+		goto unregister_ip6t;
+	return 0;
+
+unregister_ip6t:
+	unregister_trace_ip6t_verdict(ip6t_probe, (__force void *)counters[1]);
+unregister_ipt:
+	unregister_trace_ipt_verdict(ipt_probe, (__force void *)counters[0]);
+free:
+	ipt_twin_free();
+	return err;
+}
+
+static void __exit ipt_twin_exit(void)
+{
+	unregister_trace_arpt_verdict(arpt_probe, (__force void *)counters[2]);
+	unregister_trace_ip6t_verdict(ip6t_probe, (__force void *)counters[1]);
+	unregister_trace_ipt_verdict(ipt_probe, (__force void *)counters[0]);
+	ipt_twin_free();
+}
+
+module_init(ipt_twin_init);
+module_exit(ipt_twin_exit);
+
+MODULE_DESCRIPTION("Counts the verdicts of iptables, in C");
+MODULE_LICENSE("GPL");
