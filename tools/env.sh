@@ -159,12 +159,19 @@ series() {
 
 # patch_for TREE PATCH: a patch of patches/, as the kernel tree TREE needs it.
 patch_for() {
+	local edits=(-e '')
 	# What the file was called before 7.3.
-	if [[ -e $1/rust/kernel/net.rs ]] || git -C "$1" cat-file -e HEAD:rust/kernel/net.rs 2>/dev/null; then
-		sed 's,rust/kernel/net/mod\.rs,rust/kernel/net.rs,g' "$REPO/patches/$2"
-	else
-		cat "$REPO/patches/$2"
-	fi
+	! in_tree "$1" rust/kernel/net.rs >/dev/null ||
+		edits+=(-e 's,rust/kernel/net/mod\.rs,rust/kernel/net.rs,g')
+	# Older kernels have no call of an event that leaves out the test.
+	in_tree "$1" include/linux/tracepoint.h | grep -c trace_call__ >/dev/null ||
+		edits+=(-e 's/trace_call__/trace_/g')
+	sed "${edits[@]}" "$REPO/patches/$2"
+}
+
+# in_tree TREE FILE: the file, whether it is checked out or not.
+in_tree() {
+	cat "$1/$2" 2>/dev/null || git -C "$1" show "HEAD:$2" 2>/dev/null
 }
 
 # series_files: the new files of the whole series.

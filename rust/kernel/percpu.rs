@@ -68,7 +68,27 @@ pub const MAX_SIZE: usize = 32 << 10;
 
 /// One `T` for every possible CPU, zeroed at first and freed on drop.
 ///
-/// See the [module documentation](self) for an example.
+/// # Examples
+///
+/// ```
+/// use kernel::percpu::{
+///     self,
+///     PerCpu, //
+/// };
+///
+/// struct Packets(PerCpu<u64>);
+///
+/// impl Packets {
+///     fn count(&self) {
+///         percpu::field!(self.0).add(1);
+///     }
+/// }
+///
+/// let packets = Packets(PerCpu::new_zeroed(GFP_KERNEL)?);
+/// packets.count();
+/// assert_eq!(percpu::field!(packets.0).sum(), 1);
+/// # Ok::<(), Error>(())
+/// ```
 ///
 /// # Invariants
 ///
@@ -160,6 +180,30 @@ impl<T> Drop for PerCpu<T> {
 
 /// The same field in the copy of every CPU. Made by [`percpu::field!`](crate::percpu::field).
 ///
+/// # Examples
+///
+/// ```
+/// use kernel::percpu::{
+///     self,
+///     Field,
+///     PerCpu, //
+/// };
+///
+/// fn count_both(packets: Field<'_, u64>, bytes: Field<'_, u64>, len: u32) {
+///     packets.add(1);
+///     bytes.add(len.into());
+/// }
+///
+/// let traffic = PerCpu::<[u64; 2]>::new_zeroed(GFP_KERNEL)?;
+/// let [packets, bytes] = [0, 1];
+/// count_both(
+///     percpu::field!(traffic, [build: packets]),
+///     percpu::field!(traffic, [build: bytes]),
+///     1500,
+/// );
+/// # Ok::<(), Error>(())
+/// ```
+///
 /// # Invariants
 ///
 /// `ptr` is the per-CPU pointer of a field that is alive for `'a` on every possible CPU.
@@ -228,12 +272,43 @@ impl<F: ReadRemote> Field<'_, F> {
     /// Sums the copies of all possible CPUs, wrapping around at the limits.
     ///
     /// The sum is exact when no CPU adds meanwhile.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::percpu::{
+    ///     self,
+    ///     PerCpu, //
+    /// };
+    ///
+    /// let balance = PerCpu::<i32>::new_zeroed(GFP_KERNEL)?;
+    ///
+    /// // What one CPU adds, another may take away.
+    /// percpu::field!(balance).add(3);
+    /// percpu::field!(balance).add(-3);
+    /// assert_eq!(percpu::field!(balance).sum(), 0);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn sum(&self) -> F {
         possible_cpus().fold(F::zeroed(), |sum, cpu| sum.wrapping_add(self.read(cpu)))
     }
 }
 
 /// An integer that a CPU can add to in its own copy of per-CPU data.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::percpu::{
+///     Field,
+///     Integer, //
+/// };
+///
+/// fn add_to_both<I: Integer>(first: Field<'_, I>, second: Field<'_, I>, value: I) {
+///     first.add(value);
+///     second.add(value);
+/// }
+/// ```
 ///
 /// # Safety
 ///
@@ -253,6 +328,20 @@ pub unsafe trait Integer: Copy + Zeroable {
 }
 
 /// An [`Integer`] that is loaded at once, so that another CPU may read it.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::percpu::{
+///     self,
+///     Field,
+///     ReadRemote, //
+/// };
+///
+/// fn largest<I: ReadRemote + Ord>(field: &Field<'_, I>) -> Option<I> {
+///     percpu::possible_cpus().map(|cpu| field.read(cpu)).max()
+/// }
+/// ```
 ///
 /// # Safety
 ///
@@ -304,6 +393,16 @@ impl_integer! {
 
 /// A CPU that may be online at some time while the system is up, and so has per-CPU data.
 ///
+/// # Examples
+///
+/// ```
+/// use kernel::percpu;
+///
+/// for cpu in percpu::possible_cpus() {
+///     assert!(cpu.as_u32() < kernel::cpu::nr_cpu_ids());
+/// }
+/// ```
+///
 /// # Invariants
 ///
 /// The CPU is in `cpu_possible_mask`.
@@ -333,6 +432,16 @@ impl PossibleCpu {
     }
 
     /// Returns the CPU number.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::percpu;
+    ///
+    /// let first = percpu::possible_cpus().next().ok_or(ENODEV)?;
+    /// assert_eq!(first.as_u32(), 0);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn as_u32(&self) -> u32 {
         self.0.as_u32()
@@ -348,7 +457,7 @@ impl PossibleCpu {
 ///
 /// assert!(percpu::possible_cpus().count() >= 1);
 /// ```
-pub fn possible_cpus() -> impl Iterator<Item = PossibleCpu> {
+pub fn possible_cpus() -> impl Iterator<Item = PossibleCpu> + Clone {
     (0..nr_cpu_ids())
         .filter_map(CpuId::from_u32)
         .filter_map(PossibleCpu::new)
@@ -389,3 +498,169 @@ macro_rules! percpu_field {
 }
 #[doc(inline)]
 pub use percpu_field as field;
+
+#[cfg(CONFIG_RUST_PERCPU_KUNIT_TEST)]
+#[macros::kunit_tests(rust_percpu)]
+mod tests {
+    use super::*;
+    use crate::{
+        alloc::flags::{
+            GFP_KERNEL,
+            GFP_NOWAIT,
+            __GFP_NOWARN, //
+        },
+        percpu, //
+    };
+
+    #[test]
+    fn additions_wrap_at_the_limits() -> Result {
+        macro_rules! wraps {
+            ($($type:ty),*) => {$(
+                let counter = PerCpu::<$type>::new_zeroed(GFP_KERNEL)?;
+
+                percpu::field!(counter).add(<$type>::MAX);
+                assert_eq!(percpu::field!(counter).sum(), <$type>::MAX);
+                percpu::field!(counter).add(1);
+                assert_eq!(percpu::field!(counter).sum(), <$type>::MIN);
+                percpu::field!(counter).add((0 as $type).wrapping_sub(1));
+                assert_eq!(percpu::field!(counter).sum(), <$type>::MAX);
+            )*};
+        }
+        wraps!(u32, i32, usize, isize);
+        #[cfg(CONFIG_64BIT)]
+        wraps!(u64, i64);
+        Ok(())
+    }
+
+    #[test]
+    fn neighbours_stay_as_they_are() -> Result {
+        let counters = PerCpu::<[[u32; 3]; 2]>::new_zeroed(GFP_KERNEL)?;
+
+        percpu::field!(counters, [build: 0][build: 1]).add(u32::MAX);
+        percpu::field!(counters, [build: 0][build: 1]).add(2);
+        for (row, column, value) in [(0, 0, 0), (0, 1, 1), (0, 2, 0), (1, 0, 0)] {
+            assert_eq!(
+                percpu::field!(counters, [try: row][try: column]).sum(),
+                value
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn an_index_out_of_bounds_is_an_error() -> Result {
+        let counters = PerCpu::<[u32; 3]>::new_zeroed(GFP_KERNEL)?;
+        let add = |index: usize| -> Result {
+            percpu::field!(counters, [try: index]).add(1);
+            Ok(())
+        };
+
+        assert_eq!(add(2), Ok(()));
+        assert_eq!(add(3), Err(ERANGE));
+        assert_eq!(add(usize::MAX), Err(ERANGE));
+        Ok(())
+    }
+
+    struct Work {
+        total: PerCpu<u64>,
+        by_two: PerCpu<[i32; 2]>,
+    }
+
+    /// Adds what only this CPU adds, in an interrupt or with interrupts disabled.
+    extern "C" fn work(data: *mut c_void) {
+        // SAFETY: `work_on_all_cpus()` passes a `Work` that it keeps until all CPUs are through.
+        let work = unsafe { &*data.cast::<Work>() };
+
+        for _ in 0..=CpuId::current().as_u32() {
+            percpu::field!(work.total).add(1);
+            percpu::field!(work.by_two, [build: 1]).add(-2);
+        }
+    }
+
+    #[test]
+    fn work_on_all_cpus() -> Result {
+        let data = Work {
+            total: PerCpu::new_zeroed(GFP_KERNEL)?,
+            by_two: PerCpu::new_zeroed(GFP_KERNEL)?,
+        };
+
+        // SAFETY: `work` takes a pointer to a `Work`, and may run in interrupts. The call waits.
+        unsafe {
+            bindings::on_each_cpu_cond_mask(
+                None,
+                Some(work),
+                (&raw const data).cast_mut().cast(),
+                true,
+                &raw const bindings::__cpu_online_mask,
+            )
+        };
+
+        let mut sum = 0;
+        for cpu in percpu::possible_cpus() {
+            // SAFETY: The CPU is a possible one, and so within the mask.
+            let online = unsafe {
+                bindings::cpumask_test_cpu(
+                    cpu.as_u32() as c_int,
+                    &raw mut bindings::__cpu_online_mask,
+                )
+            };
+            let added = if online {
+                u64::from(cpu.as_u32()) + 1
+            } else {
+                0
+            };
+
+            assert_eq!(percpu::field!(data.total).read(cpu), added);
+            let by_two = percpu::field!(data.by_two, [build: 1]).read(cpu);
+            assert_eq!(by_two, -2 * added as i32);
+            sum += added;
+        }
+        assert_eq!(percpu::field!(data.total).sum(), sum);
+        assert_eq!(percpu::field!(data.by_two, [build: 0]).sum(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn allocation_failure_is_an_error() -> Result {
+        let mut all = KVec::new();
+
+        // Without waiting, no memory is added to what the allocator has: a few MiB at most.
+        let failed = loop {
+            match PerCpu::<[u8; MAX_SIZE]>::new_zeroed(GFP_NOWAIT | __GFP_NOWARN) {
+                Ok(big) if all.len() < 4096 => all.push(big, GFP_KERNEL)?,
+                Ok(_) => break false,
+                Err(AllocError) => break true,
+            }
+        };
+        assert!(failed);
+
+        // What was had is given back.
+        drop(all);
+        assert!(PerCpu::<[u8; MAX_SIZE]>::new_zeroed(GFP_KERNEL).is_ok());
+        Ok(())
+    }
+
+    #[test]
+    fn copies_are_aligned_and_apart() -> Result {
+        #[derive(Zeroable)]
+        #[repr(align(64))]
+        struct Line {
+            value: u32,
+        }
+
+        let lines = PerCpu::<[Line; 2]>::new_zeroed(GFP_KERNEL)?;
+        assert_eq!(lines.as_ptr() as usize % 64, 0);
+        percpu::field!(lines, [build: 1].value).add(1);
+        assert_eq!(percpu::field!(lines, [build: 0].value).sum(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn only_possible_cpus() {
+        assert!(CpuId::from_u32(nr_cpu_ids()).is_none());
+        let all = percpu::possible_cpus();
+        assert!(all.clone().all(|cpu| cpu.as_u32() < nr_cpu_ids()));
+        assert!(all.clone().is_sorted_by_key(|cpu| cpu.as_u32()));
+        assert!(all.count() <= nr_cpu_ids() as usize);
+    }
+}

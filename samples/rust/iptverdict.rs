@@ -6,42 +6,55 @@
 //! Probes on the tracepoints `ipt_verdict`, `ip6t_verdict` and `arpt_verdict` add to the counters;
 //! three files in debugfs show and reset them: `stats`, `percpu` and `reset`, which
 //! `Documentation/ABI/testing/debugfs-iptverdict` describes.
-
-use core::marker::PhantomData;
+//!
+//! # How to write a probe
+//!
+//! The kernel is full of tracepoints: places where it calls whoever wants to know that something
+//! has happened. To follow this module to any of them:
+//!
+//! 1. Find the tracepoint: `include/trace/events/` has them, and `TP_PROTO()` says what a probe is
+//!    told. If the `kernel` crate does not know it yet, add it there with
+//!    [`define_tracepoint!`](kernel::tracepoint::define_tracepoint), which turns the pointers of
+//!    C into types that are safe to use: `rust/kernel/net/iptables.rs` does it for this module.
+//!    The compiler compares the arguments with those of C.
+//! 2. Say what you want to remember: a type, here [`Counters`]. It is shared by all CPUs, all at
+//!    once, so it has to be [`Sync`]. [`PerCpu`] gives each CPU its own copy of a number, and
+//!    adding to it is a single instruction, with no lock.
+//! 3. Say what is to be done when it happens: implement [`Probe`] for the type. This is the code
+//!    that runs for each packet. It may not sleep, and it should be short.
+//! 4. Create a [`Registration`] of it, and keep it: the probe is called until the registration is
+//!    dropped, here when the module is unloaded. Through it, you reach what was remembered.
+//! 5. Show it, here by files in debugfs.
+//!
+//! `samples/rust/rust_drops.rs` does all this for another tracepoint, on one page.
+//! `Documentation/rust/tracepoint-probes.rst` says what a probe may do, and when it is called.
 
 use kernel::{
-    cpu::nr_cpu_ids,
     debugfs::Scope,
     fmt,
     net::{
         iptables::{
             self,
             Event,
-            Table, //
+            TableKind, //
         },
         netfilter::{
-            Action,
-            ArpHook,
-            Hook, //
+            self,
+            Action, //
         }, //
     },
     new_mutex,
     percpu::{
         self,
-        PerCpu,
-        PossibleCpu, //
+        PerCpu, //
     },
     prelude::*,
-    sync::{
-        Arc,
-        Mutex, //
-    },
+    sync::Mutex,
     tracepoint::{
         Probe,
         Registration,
         Tracepoint, //
-    },
-    uaccess::UserSliceReader, //
+    }, //
 };
 
 module! {
@@ -52,37 +65,7 @@ module! {
     license: "GPL",
 }
 
-// The counters.
-
-/// The tables, in the order of the output.
-const TABLES: [&str; 6] = ["raw", "mangle", "nat", "filter", "security", "other"];
-
-/// The table whose name has `letter` in third place. No two of the kernel's five tables share the
-/// three bits that are used, so that one look is enough, however many tables there are.
-const fn table_slot(letter: u8) -> usize {
-    (letter >> 1) as usize & 7
-}
-
-/// The slot of all tables that have none.
-const OTHER: usize = 0;
-
-/// The beginnings of the names, by slot.
-const NAMES: [[u8; 9]; 8] = {
-    let mut names = [[0; 9]; 8];
-    let mut table = 0;
-    while table < TABLES.len() - 1 {
-        let name = TABLES[table].as_bytes();
-        let slot = table_slot(name[2]);
-        assert!(slot != OTHER && names[slot][0] == 0);
-        let mut i = 0;
-        while i < name.len() {
-            names[slot][i] = name[i];
-            i += 1;
-        }
-        table += 1;
-    }
-    names
-};
+// Counting.
 
 /// Traffic that had the same verdict in the same chain of the same table.
 #[derive(Copy, Clone, Zeroable)]
@@ -91,206 +74,117 @@ struct Count {
     bytes: u64,
 }
 
-/// Counts by table, hook and action: three bits each, so that finding one is shifts only.
-const COUNTS: usize = 1 << 9;
-
-const fn index(slot: usize, hook: u8, action: Action) -> usize {
-    (slot & 7) << 6 | (hook as usize & 7) << 3 | (action as usize & 7)
-}
-
-/// The counters of one event.
-struct Counters<T> {
-    counts: PerCpu<[Count; COUNTS]>,
-    event: PhantomData<T>,
-}
-
-fn slot(table: &Table) -> usize {
-    let name = table.name();
-    let slot = table_slot(name[2]);
-    if name[..9] == NAMES[slot] {
-        slot
-    } else {
-        OTHER
-    }
-}
-
-impl<T> Probe for Counters<T>
-where
-    T: for<'a> Tracepoint<Args<'a> = Event<'a>> + Send + Sync + 'static,
-{
-    type Tracepoint = T;
-
-    fn probe(&self, event: Event<'_>) {
-        let index = index(
-            slot(event.table),
-            event.state.number(),
-            event.verdict.action(),
-        );
-
-        percpu::field!(self.counts, [build: index].packets).add(1);
-        // A stolen packet may be gone.
-        if let Some(skb) = event.skb {
-            percpu::field!(self.counts, [build: index].bytes).add(skb.len().into());
+impl Count {
+    fn zip(self, other: Self, f: fn(u64, u64) -> u64) -> Self {
+        Self {
+            packets: f(self.packets, other.packets),
+            bytes: f(self.bytes, other.bytes),
         }
     }
 }
 
-/// Counters of whatever event.
-trait Counted: Send + Sync {
-    /// Returns what `cpu` has counted at `index` since it was booted.
-    fn read(&self, cpu: PossibleCpu, index: usize) -> Result<Count>;
+/// The counters of a CPU: three bits each for table, hook and action, so that finding one takes
+/// shifts only, however many tables there are.
+const COUNTS: usize = 1 << 9;
+
+fn index(table: TableKind, hook: u8, action: Action) -> usize {
+    ((table as u32) << 6 | u32::from(hook & 7) << 3 | action as u32) as usize
 }
 
-impl<T: Send + Sync> Counted for Registration<Counters<T>>
+/// The counters of all CPUs for the verdicts of one event.
+struct Counters(PerCpu<[Count; COUNTS]>);
+
+impl<T> Probe<T> for Counters
 where
-    Counters<T>: Probe,
+    T: for<'a> Tracepoint<Args<'a> = Event<'a>>,
 {
-    fn read(&self, cpu: PossibleCpu, index: usize) -> Result<Count> {
-        Ok(Count {
-            packets: percpu::field!(self.counts, [try: index].packets).read(cpu),
-            bytes: percpu::field!(self.counts, [try: index].bytes).read(cpu),
-        })
+    fn probe(&self, event: Event<'_>) {
+        let (table, hook) = (event.table.kind(), event.state.number());
+        let index = index(table, hook, event.verdict.action());
+
+        percpu::field!(self.0, [build: index].packets).add(1);
+        // A stolen packet may be gone.
+        if let Some(skb) = event.skb {
+            percpu::field!(self.0, [build: index].bytes).add(skb.len().into());
+        }
     }
 }
 
-/// A family of tables, whose verdicts have an event of their own.
-struct Family {
-    name: &'static str,
-    /// The built-in chains, by the number of the hook.
-    chains: &'static [&'static str],
-    counters: Arc<dyn Counted>,
-}
-
-impl Family {
-    /// Starts to count the event `T`.
-    fn new<T>(name: &'static str, chains: &'static [&'static str], _event: T) -> Result<Self>
-    where
-        T: for<'a> Tracepoint<Args<'a> = Event<'a>> + Send + Sync + 'static,
-    {
-        let counters = Counters::<T> {
-            counts: PerCpu::new_zeroed(GFP_KERNEL)?,
-            event: PhantomData,
-        };
-        Ok(Self {
-            name,
-            chains,
-            counters: Arc::pin_init(Registration::new(counters), GFP_KERNEL)?,
-        })
+impl Counters {
+    /// Returns what `cpu` has counted at `index` since the module was loaded.
+    fn read(&self, cpu: percpu::PossibleCpu, index: usize) -> Count {
+        Count {
+            packets: percpu::field!(self.0, [build: index % COUNTS].packets).read(cpu),
+            bytes: percpu::field!(self.0, [build: index % COUNTS].bytes).read(cpu),
+        }
     }
 
-    /// Starts to count all events that this kernel has.
-    fn all() -> Result<KVec<Self>> {
-        const IP: &[&str] = &[
-            Hook::PreRouting.chain(),
-            Hook::LocalIn.chain(),
-            Hook::Forward.chain(),
-            Hook::LocalOut.chain(),
-            Hook::PostRouting.chain(),
-        ];
-        const ARP: &[&str] = &[
-            ArpHook::In.chain(),
-            ArpHook::Out.chain(),
-            ArpHook::Forward.chain(),
-        ];
+    /// Returns what `cpu` has counted at `index` since `base`, a snapshot, or nothing.
+    fn since(&self, base: &[Count], cpu: percpu::PossibleCpu, index: usize) -> Count {
+        let then = base.get(cpu.as_u32() as usize * COUNTS + index).copied();
+        let then = then.unwrap_or(Count::zeroed());
+        self.read(cpu, index).zip(then, u64::wrapping_sub)
+    }
 
-        let mut families = KVec::new();
-        #[cfg(CONFIG_IP_NF_IPTABLES_LEGACY)]
-        families.push(Self::new("ipv4", IP, iptables::IptVerdict)?, GFP_KERNEL)?;
-        #[cfg(CONFIG_IP6_NF_IPTABLES_LEGACY)]
-        families.push(Self::new("ipv6", IP, iptables::Ip6tVerdict)?, GFP_KERNEL)?;
-        #[cfg(CONFIG_IP_NF_ARPTABLES)]
-        families.push(Self::new("arp", ARP, iptables::ArptVerdict)?, GFP_KERNEL)?;
-        Ok(families)
+    /// Returns what all CPUs have counted, `COUNTS` values for each number that a CPU may have.
+    fn snapshot(&self) -> Result<KVVec<Count>> {
+        let mut counts = KVVec::new();
+        for cpu in percpu::possible_cpus() {
+            counts.resize(cpu.as_u32() as usize * COUNTS, Count::zeroed(), GFP_KERNEL)?;
+            for index in 0..COUNTS {
+                counts.push(self.read(cpu, index), GFP_KERNEL)?;
+            }
+        }
+        Ok(counts)
     }
 }
 
-// The presentation.
+// Registration.
 
 #[pin_data]
 struct Stats {
-    families: KVec<Family>,
+    #[pin]
+    ipv4: Registration<iptables::IptVerdict, Counters>,
+    #[cfg(CONFIG_IP6_NF_IPTABLES_LEGACY)]
+    #[pin]
+    ipv6: Registration<iptables::Ip6tVerdict, Counters>,
+    #[cfg(CONFIG_IP_NF_ARPTABLES)]
+    #[pin]
+    arp: Registration<iptables::ArptVerdict, Counters>,
 
-    /// What the counters were at the last reset; empty before the first.
+    /// What the counters of each family were at the last reset; empty before the first.
     ///
     /// Counters are never set back, because only their own CPU may write them.
     #[pin]
-    base: Mutex<KVVec<Count>>,
-}
-
-/// The place in `Stats::base` of the first counter of `cpu` for the `family`th family.
-fn base_start(family: usize, cpu: PossibleCpu) -> usize {
-    (family * nr_cpu_ids() as usize + cpu.as_u32() as usize) * COUNTS
+    base: Mutex<[KVVec<Count>; 3]>,
 }
 
 impl Stats {
+    /// Starts to count.
     fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            families: Family::all()?,
-            base <- new_mutex!(KVVec::new()),
+            ipv4 <- Registration::new(Counters(PerCpu::new_zeroed(GFP_KERNEL)?)),
+            #[cfg(CONFIG_IP6_NF_IPTABLES_LEGACY)]
+            ipv6 <- Registration::new(Counters(PerCpu::new_zeroed(GFP_KERNEL)?)),
+            #[cfg(CONFIG_IP_NF_ARPTABLES)]
+            arp <- Registration::new(Counters(PerCpu::new_zeroed(GFP_KERNEL)?)),
+            base <- new_mutex!([const { KVVec::new() }; 3]),
         })
     }
 
-    /// Writes a line, after `prefix`, for each combination that `cpus` have seen since the last
-    /// reset of the `number`th family.
-    fn lines<I: Iterator<Item = PossibleCpu>>(
-        &self,
-        f: &mut fmt::Formatter<'_>,
-        number: usize,
-        prefix: fmt::Arguments<'_>,
-        cpus: impl Fn() -> I,
-    ) -> fmt::Result {
-        let base = self.base.lock();
-        let family = &self.families[number];
-        for table in TABLES {
-            let slot = match table {
-                "other" => OTHER,
-                name => table_slot(name.as_bytes()[2]),
-            };
-            for (hook, chain) in (0..).zip(family.chains) {
-                for action in Action::ALL {
-                    let index = index(slot, hook, action);
-                    let mut sum = Count::zeroed();
-                    for cpu in cpus() {
-                        let now = family.counters.read(cpu, index).map_err(|_| fmt::Error)?;
-                        let then = base.get(base_start(number, cpu) + index).copied();
-                        let then = then.unwrap_or(Count::zeroed());
-                        sum.packets = sum
-                            .packets
-                            .wrapping_add(now.packets.wrapping_sub(then.packets));
-                        sum.bytes = sum.bytes.wrapping_add(now.bytes.wrapping_sub(then.bytes));
-                    }
-                    if sum.packets != 0 {
-                        let (verdict, Count { packets, bytes }) = (action.name(), sum);
-                        writeln!(f, "{prefix}{table} {chain} {verdict} {packets} {bytes}")?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "family table chain verdict packets bytes")?;
-        for (number, family) in self.families.iter().enumerate() {
-            self.lines(f, number, fmt!("{} ", family.name), percpu::possible_cpus)?;
-        }
-        Ok(())
-    }
-
-    fn show_percpu(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "family cpu table chain verdict packets bytes")?;
-        for (number, family) in self.families.iter().enumerate() {
-            for cpu in percpu::possible_cpus() {
-                self.lines(f, number, fmt!("{} {} ", family.name, cpu.as_u32()), || {
-                    core::iter::once(cpu)
-                })?;
-            }
-        }
-        Ok(())
+    /// Returns the name, the chains by the number of the hook, and the counters of each family.
+    fn families(&self) -> impl IntoIterator<Item = (&str, &[&str], &Counters)> {
+        [
+            ("ipv4", &netfilter::Hook::CHAINS[..], &*self.ipv4),
+            #[cfg(CONFIG_IP6_NF_IPTABLES_LEGACY)]
+            ("ipv6", &netfilter::Hook::CHAINS[..], &*self.ipv6),
+            #[cfg(CONFIG_IP_NF_ARPTABLES)]
+            ("arp", &netfilter::ArpHook::CHAINS[..], &*self.arp),
+        ]
     }
 
     /// Takes the counters as they are for the new zero, when `1` is written.
-    fn reset(&self, reader: &mut UserSliceReader) -> Result {
+    fn reset(&self, reader: &mut kernel::uaccess::UserSliceReader) -> Result {
         let mut buf = [0; 2];
         let len = reader.len();
         reader.read_slice(buf.get_mut(..len).ok_or(EINVAL)?)?;
@@ -299,36 +193,82 @@ impl Stats {
         }
 
         let mut base = self.base.lock();
-        let mut now = KVVec::new();
-        for (number, family) in self.families.iter().enumerate() {
-            for cpu in percpu::possible_cpus() {
-                now.resize(base_start(number, cpu), Count::zeroed(), GFP_KERNEL)?;
-                for index in 0..COUNTS {
-                    now.push(family.counters.read(cpu, index)?, GFP_KERNEL)?;
-                }
-            }
+        let mut now = [const { KVVec::new() }; 3];
+        for (number, (_, _, counters)) in self.families().into_iter().enumerate() {
+            now[number] = counters.snapshot()?;
         }
         *base = now;
         Ok(())
     }
 }
 
-// The registration.
+// Presentation.
 
-struct IptVerdictModule {
-    _debugfs: Pin<KBox<Scope<Stats>>>,
+impl Stats {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let base = self.base.lock();
+        writeln!(f, "family table chain verdict packets bytes")?;
+        for (number, (family, chains, counters)) in self.families().into_iter().enumerate() {
+            lines(f, fmt!("{family}"), chains, |index| {
+                percpu::possible_cpus().fold(Count::zeroed(), |sum, cpu| {
+                    sum.zip(counters.since(&base[number], cpu, index), u64::wrapping_add)
+                })
+            })?;
+        }
+        Ok(())
+    }
+
+    fn show_percpu(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let base = self.base.lock();
+        writeln!(f, "family cpu table chain verdict packets bytes")?;
+        for (number, (family, chains, counters)) in self.families().into_iter().enumerate() {
+            for cpu in percpu::possible_cpus() {
+                lines(f, fmt!("{family} {}", cpu.as_u32()), chains, |index| {
+                    counters.since(&base[number], cpu, index)
+                })?;
+            }
+        }
+        Ok(())
+    }
 }
 
-impl kernel::Module for IptVerdictModule {
-    fn init(_module: &'static ThisModule) -> Result<Self> {
+/// Writes a line, after `prefix`, for each combination of which there is a `count`.
+fn lines(
+    f: &mut fmt::Formatter<'_>,
+    prefix: fmt::Arguments<'_>,
+    chains: &[&str],
+    count: impl Fn(usize) -> Count,
+) -> fmt::Result {
+    for table in TableKind::ALL {
+        for (hook, chain) in (0..).zip(chains) {
+            for action in Action::ALL {
+                let Count { packets, bytes } = count(index(table, hook, action));
+                if packets != 0 {
+                    let (table, verdict) = (table.name(), action.name());
+                    writeln!(f, "{prefix} {table} {chain} {verdict} {packets} {bytes}")?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+// The module.
+
+#[pin_data]
+struct IptVerdictModule {
+    #[pin]
+    _debugfs: Scope<Stats>,
+}
+
+impl kernel::InPlaceModule for IptVerdictModule {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         let debugfs =
             Scope::dir_of::<crate::LocalModule, _, _>(Stats::new(), c"iptverdict", |stats, dir| {
                 dir.read_callback_file(c"stats", stats, &Stats::show);
                 dir.read_callback_file(c"percpu", stats, &Stats::show_percpu);
                 dir.write_only_callback_file(c"reset", stats, &Stats::reset);
             });
-        Ok(Self {
-            _debugfs: KBox::pin_init(debugfs, GFP_KERNEL)?,
-        })
+        try_pin_init!(Self { _debugfs <- debugfs })
     }
 }

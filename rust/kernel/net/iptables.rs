@@ -10,6 +10,7 @@ use crate::{
     bindings,
     net::{
         netfilter::{
+            cold_path,
             HookState,
             Verdict, //
         },
@@ -28,6 +29,24 @@ macro_rules! verdict_event {
             /// A [`Probe`](crate::tracepoint::Probe) on it runs with softirqs disabled, on the
             /// CPU that processes the packet. It can be called from within itself, because targets
             /// such as REJECT send packets, which traverse tables of their own.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use kernel::{
+            ///     net::iptables::{
+            ///         self,
+            ///         Event, //
+            ///     },
+            ///     tracepoint::Probe, //
+            /// };
+            ///
+            /// struct Nothing;
+            ///
+            #[doc = concat!("impl Probe<iptables::", stringify!($name), "> for Nothing {")]
+            ///     fn probe(&self, _event: Event<'_>) {}
+            /// }
+            /// ```
             pub struct $name: $event(
                 skb: *const bindings::sk_buff,
                 state: *const bindings::nf_hook_state,
@@ -69,6 +88,22 @@ verdict_event! {
 }
 
 /// What the events of this module tell a probe, valid for the call only.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::net::{
+///     iptables::{
+///         Event,
+///         TableKind, //
+///     },
+///     netfilter::Action, //
+/// };
+///
+/// fn is_drop_by_filter(event: &Event<'_>) -> bool {
+///     event.table.kind() == TableKind::Filter && event.verdict.action() == Action::Drop
+/// }
+/// ```
 #[derive(Copy, Clone)]
 pub struct Event<'a> {
     /// The packet; [`None`] if the verdict is that it was stolen.
@@ -82,6 +117,26 @@ pub struct Event<'a> {
 }
 
 /// A table of a network namespace: a `struct xt_table`.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{
+///     bindings,
+///     net::iptables::{
+///         Table,
+///         TableKind, //
+///     }, //
+/// };
+///
+/// let mut raw = bindings::xt_table::default();
+/// raw.name[..4].copy_from_slice(b"nat\0");
+///
+/// // SAFETY: `raw` outlives the reference.
+/// let table = unsafe { Table::from_raw(&raw) };
+/// assert_eq!(table.kind(), TableKind::Nat);
+/// assert!(table.name().starts_with(b"nat\0"));
+/// ```
 #[repr(transparent)]
 pub struct Table(Opaque<bindings::xt_table>);
 
@@ -91,6 +146,17 @@ impl Table {
     /// # Safety
     ///
     /// `ptr` must be valid for `'a`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kernel::{bindings, net::iptables::Table};
+    /// let raw = bindings::xt_table::default();
+    ///
+    /// // SAFETY: `raw` outlives the reference.
+    /// let table = unsafe { Table::from_raw(&raw) };
+    /// assert_eq!(table.name()[0], 0);
+    /// ```
     #[inline]
     pub unsafe fn from_raw<'a>(ptr: *const bindings::xt_table) -> &'a Self {
         // SAFETY: By the safety requirement; the type is a transparent wrapper.
@@ -112,5 +178,219 @@ impl Table {
     pub fn name(&self) -> &[u8; bindings::XT_TABLE_MAXNAMELEN as usize] {
         // SAFETY: The table is valid for the lifetime of `self`, and its name never changes.
         unsafe { &(*self.0.get()).name }
+    }
+
+    /// Returns which of the kernel's own tables this is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::net::iptables::{
+    ///     Table,
+    ///     TableKind, //
+    /// };
+    ///
+    /// fn changes_addresses(table: &Table) -> bool {
+    ///     table.kind() == TableKind::Nat
+    /// }
+    /// ```
+    #[inline]
+    pub fn kind(&self) -> TableKind {
+        TableKind::from_name(self.name())
+    }
+}
+
+/// Which of the kernel's own tables a [`Table`] is.
+///
+/// The values are below eight, to index an array with.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::net::iptables::TableKind;
+///
+/// let mut name = [0; 32];
+/// name[..8].copy_from_slice(b"security");
+/// assert_eq!(TableKind::from_name(&name), TableKind::Security);
+///
+/// name[8] = b'2';
+/// assert_eq!(TableKind::from_name(&name), TableKind::Other);
+/// assert_eq!(TableKind::Other.name(), "other");
+/// ```
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum TableKind {
+    /// A packet before connection tracking.
+    Raw = TableKind::hash(b"raw"),
+    /// To change packets.
+    Mangle = TableKind::hash(b"mangle"),
+    /// To translate addresses, the first packet of a connection only.
+    Nat = TableKind::hash(b"nat"),
+    /// To let packets pass or not.
+    Filter = TableKind::hash(b"filter"),
+    /// To label packets for security modules.
+    Security = TableKind::hash(b"security"),
+    /// A table that is not the kernel's own.
+    Other = 0,
+}
+
+impl TableKind {
+    /// All kinds, in the order in which a packet meets them.
+    pub const ALL: [Self; 6] = [
+        Self::Raw,
+        Self::Mangle,
+        Self::Nat,
+        Self::Filter,
+        Self::Security,
+        Self::Other,
+    ];
+
+    /// Three bits in which the names of the tables differ, so that one comparison is enough to
+    /// know a table, however many there are. The compiler rejects the enum if two are the same.
+    #[inline(always)]
+    const fn hash(name: &[u8]) -> u8 {
+        (name[2] >> 1) & 7
+    }
+
+    /// The first bytes of a name.
+    const fn word(name: &[u8]) -> u64 {
+        let mut word = [0; 8];
+        let mut i = 0;
+        while i < name.len() && i < word.len() {
+            word[i] = name[i];
+            i += 1;
+        }
+        u64::from_ne_bytes(word)
+    }
+
+    /// The names that fit into a word with the zero that ends them, by hash. What has no name
+    /// here has a word that no table with that hash can have.
+    const WORDS: [u64; 8] = {
+        let mut words = [0; 8];
+        let mut i = 0;
+        while i < Self::ALL.len() {
+            let kind = Self::ALL[i];
+            if kind.name().len() < 8 && !matches!(kind, Self::Other) {
+                words[kind as usize] = Self::word(kind.name().as_bytes());
+            }
+            i += 1;
+        }
+        words
+    };
+
+    /// Returns the kind of the table with the name `name`, which is filled up with zeroes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kernel::net::iptables::TableKind;
+    /// let mut name = [0; 32];
+    /// name[..3].copy_from_slice(b"raw");
+    /// assert_eq!(TableKind::from_name(&name), TableKind::Raw);
+    /// ```
+    #[inline]
+    pub fn from_name(name: &[u8; bindings::XT_TABLE_MAXNAMELEN as usize]) -> Self {
+        static WORDS: [u64; 8] = TableKind::WORDS;
+
+        let (first, rest) = name.split_first_chunk().unwrap();
+        let first = u64::from_ne_bytes(*first);
+        let hash = Self::hash(name);
+        if first == WORDS[usize::from(hash)] {
+            // SAFETY: Of the words by hash, those that are not zero are where the hash is the
+            // value of a variant. A word of zeroes has the hash 0, which is `Other`.
+            return unsafe { core::mem::transmute::<u8, Self>(hash) };
+        }
+
+        cold_path();
+        if first == const { Self::word(b"security") } && rest[0] == 0 {
+            Self::Security
+        } else {
+            Self::Other
+        }
+    }
+
+    /// Returns the name, as iptables writes it; `other` if it is not one of the kernel's own.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kernel::net::iptables::TableKind;
+    /// let names = TableKind::ALL.map(TableKind::name);
+    /// assert_eq!(names, ["raw", "mangle", "nat", "filter", "security", "other"]);
+    /// ```
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Mangle => "mangle",
+            Self::Nat => "nat",
+            Self::Filter => "filter",
+            Self::Security => "security",
+            Self::Other => "other",
+        }
+    }
+}
+
+#[cfg(CONFIG_RUST_NETFILTER_KUNIT_TEST)]
+#[macros::kunit_tests(rust_iptables)]
+mod tests {
+    use super::*;
+
+    fn kind(name: &[u8]) -> TableKind {
+        let mut filled = [0; bindings::XT_TABLE_MAXNAMELEN as usize];
+        filled[..name.len()].copy_from_slice(name);
+        TableKind::from_name(&filled)
+    }
+
+    #[test]
+    fn tables_of_the_kernel() {
+        for (name, expected) in [
+            ("raw", TableKind::Raw),
+            ("mangle", TableKind::Mangle),
+            ("nat", TableKind::Nat),
+            ("filter", TableKind::Filter),
+            ("security", TableKind::Security),
+        ] {
+            assert_eq!(kind(name.as_bytes()), expected);
+            assert_eq!(expected.name(), name);
+        }
+        for kind in TableKind::ALL {
+            assert!((kind as usize) < 8);
+        }
+    }
+
+    #[test]
+    fn other_tables() {
+        for name in [
+            "",
+            "f",
+            "other",
+            "filte",
+            "filter2",
+            "securit",
+            "security2",
+            "securityX",
+            "broute",
+            "a table with a name of 31 bytes",
+        ] {
+            assert_eq!(kind(name.as_bytes()), TableKind::Other);
+        }
+    }
+
+    #[test]
+    fn names_that_differ_in_one_byte() {
+        for known in TableKind::ALL {
+            let known = known.name().as_bytes();
+            // The zero that ends the name included.
+            for place in 0..=known.len() {
+                for byte in 1..=u8::MAX {
+                    let mut name = [0; 16];
+                    name[..known.len()].copy_from_slice(known);
+                    if name[place] != byte {
+                        name[place] = byte;
+                        assert_eq!(kind(&name), TableKind::Other);
+                    }
+                }
+            }
+        }
     }
 }

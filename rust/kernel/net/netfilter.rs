@@ -11,6 +11,12 @@ use crate::{
     types::Opaque, //
 };
 
+/// Tells the compiler that the code around it is rarely reached, so that it keeps it out of the
+/// way.
+#[cold]
+#[inline(always)]
+pub(super) fn cold_path() {}
+
 /// A place in the path of a packet where netfilter is called: an `NF_INET_*` hook.
 ///
 /// # Examples
@@ -48,6 +54,14 @@ impl Hook {
     ];
 
     /// Returns the hook with the number `hook`, or [`None`] if IP has no such hook.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kernel::net::netfilter::Hook;
+    /// assert_eq!(Hook::from_raw(2), Some(Hook::Forward));
+    /// assert_eq!(Hook::from_raw(u8::MAX), None);
+    /// ```
     #[inline]
     pub fn from_raw(hook: u8) -> Option<Self> {
         match u32::from(hook) {
@@ -60,15 +74,20 @@ impl Hook {
         }
     }
 
+    /// The built-in chains, by the number of the hook.
+    pub const CHAINS: [&'static str; 5] =
+        ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
+
     /// Returns the name of the built-in chain at this hook.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kernel::net::netfilter::Hook;
+    /// assert_eq!(Hook::LocalOut.chain(), "OUTPUT");
+    /// ```
     pub const fn chain(self) -> &'static str {
-        match self {
-            Self::PreRouting => "PREROUTING",
-            Self::LocalIn => "INPUT",
-            Self::Forward => "FORWARD",
-            Self::LocalOut => "OUTPUT",
-            Self::PostRouting => "POSTROUTING",
-        }
+        Self::CHAINS[self as usize]
     }
 }
 
@@ -96,17 +115,36 @@ impl ArpHook {
     /// All hooks, in the order of their numbers.
     pub const ALL: [Self; 3] = [Self::In, Self::Out, Self::Forward];
 
+    /// The built-in chains, by the number of the hook.
+    pub const CHAINS: [&'static str; 3] = ["INPUT", "OUTPUT", "FORWARD"];
+
     /// Returns the name of the built-in chain at this hook.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kernel::net::netfilter::ArpHook;
+    /// assert_eq!(ArpHook::In.chain(), "INPUT");
+    /// ```
     pub const fn chain(self) -> &'static str {
-        match self {
-            Self::In => "INPUT",
-            Self::Out => "OUTPUT",
-            Self::Forward => "FORWARD",
-        }
+        Self::CHAINS[self as usize]
     }
 }
 
 /// The circumstances of a packet at a hook: a `struct nf_hook_state`.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::net::netfilter::{
+///     Hook,
+///     HookState, //
+/// };
+///
+/// fn is_forwarded(state: &HookState) -> bool {
+///     state.hook() == Some(Hook::Forward)
+/// }
+/// ```
 #[repr(transparent)]
 pub struct HookState(Opaque<bindings::nf_hook_state>);
 
@@ -116,6 +154,17 @@ impl HookState {
     /// # Safety
     ///
     /// `ptr` must be valid, and not written to, for `'a`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kernel::{bindings, net::netfilter::HookState};
+    /// let raw = bindings::nf_hook_state::default();
+    ///
+    /// // SAFETY: `raw` outlives the reference, and nobody else has it.
+    /// let state = unsafe { HookState::from_raw(&raw) };
+    /// assert_eq!(state.number(), 0);
+    /// ```
     #[inline]
     pub unsafe fn from_raw<'a>(ptr: *const bindings::nf_hook_state) -> &'a Self {
         // SAFETY: By the safety requirement; the type is a transparent wrapper.
@@ -124,6 +173,19 @@ impl HookState {
 
     /// Returns the number of the hook, whose meaning depends on the protocol: a [`Hook`] or an
     /// [`ArpHook`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::net::netfilter::{
+    ///     ArpHook,
+    ///     HookState, //
+    /// };
+    ///
+    /// fn is_sent(state_of_arp_packet: &HookState) -> bool {
+    ///     state_of_arp_packet.number() == ArpHook::Out as u8
+    /// }
+    /// ```
     #[inline]
     pub fn number(&self) -> u8 {
         // SAFETY: The state is valid for the lifetime of `self`.
@@ -158,6 +220,15 @@ impl HookState {
 }
 
 /// What becomes of a packet: the low byte of a [`Verdict`].
+///
+/// # Examples
+///
+/// ```
+/// use kernel::net::netfilter::Action;
+///
+/// let names = Action::ALL.map(Action::name);
+/// assert_eq!(names, ["DROP", "ACCEPT", "STOLEN", "QUEUE", "REPEAT", "STOP", "OTHER"]);
+/// ```
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Action {
@@ -188,6 +259,15 @@ impl Action {
         Self::Stop,
         Self::Other,
     ];
+
+    const _NO_GAPS: () = {
+        let mut i = 0;
+        while i < Self::ALL.len() {
+            assert!(Self::ALL[i] as usize == i);
+            i += 1;
+        }
+        assert!(Self::Stop as u32 == bindings::NF_STOP);
+    };
 
     /// Returns the name, as iptables and the trace events write it.
     ///
@@ -241,39 +321,87 @@ pub struct Verdict(u32);
 
 impl Verdict {
     /// Takes a verdict as the C side has it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kernel::net::netfilter::{Action, Verdict};
+    /// let accept = Verdict::from_raw(1);
+    /// assert_eq!(accept.action(), Action::Accept);
+    /// ```
     #[inline]
     pub fn from_raw(verdict: u32) -> Self {
         Self(verdict)
     }
 
     /// Returns the verdict as the C side has it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kernel::net::netfilter::{Action, Verdict};
+    /// let queue = Verdict::from_raw(7 << 16 | 3);
+    /// assert_eq!(queue.as_raw(), 0x70003);
+    /// assert_eq!(queue.action(), Action::Queue);
+    /// ```
     #[inline]
     pub fn as_raw(self) -> u32 {
         self.0
     }
 
     /// Returns what becomes of the packet.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kernel::net::netfilter::{Action, Verdict};
+    /// assert_eq!(Verdict::from_raw(2).action(), Action::Stolen);
+    /// assert_eq!(Verdict::from_raw(200).action(), Action::Other);
+    /// ```
     #[inline]
     pub fn action(self) -> Action {
-        match self.0 & bindings::NF_VERDICT_MASK {
-            bindings::NF_DROP => Action::Drop,
-            bindings::NF_ACCEPT => Action::Accept,
-            bindings::NF_STOLEN => Action::Stolen,
-            bindings::NF_QUEUE => Action::Queue,
-            bindings::NF_REPEAT => Action::Repeat,
-            bindings::NF_STOP => Action::Stop,
-            _ => Action::Other,
+        let mut action = self.0;
+        // Few verdicts have anything in the upper bits: one comparison for all others.
+        if action > bindings::NF_STOP {
+            cold_path();
+            action &= bindings::NF_VERDICT_MASK;
+            if action > bindings::NF_STOP {
+                return Action::Other;
+            }
         }
+        // SAFETY: Each number up to `NF_STOP` is that of an action, see `Action::ALL`.
+        unsafe { core::mem::transmute::<u8, Action>(action as u8) }
     }
 
     /// Returns the number of the queue that a packet goes to.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kernel::net::netfilter::{Action, Verdict};
+    /// assert_eq!(Verdict::from_raw(7 << 16 | 3).queue(), Some(7));
+    /// assert_eq!(Verdict::from_raw(7 << 16).queue(), None);
+    /// # assert_eq!(Verdict::from_raw(3).action(), Action::Queue);
+    /// ```
     pub fn queue(self) -> Option<u16> {
         (self.action() == Action::Queue).then_some(self.upper())
     }
 
     /// Returns the error that the sender of a dropped packet gets, if there is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kernel::net::netfilter::{Action, Verdict};
+    /// // `NF_DROP_ERR(-ECONNREFUSED)`.
+    /// assert_eq!(Verdict::from_raw(111 << 16).error(), Some(ECONNREFUSED));
+    /// assert_eq!(Verdict::from_raw(0).error(), None);
+    /// # assert_eq!(Verdict::from_raw(0).action(), Action::Drop);
+    /// ```
     pub fn error(self) -> Option<Error> {
-        if self.action() != Action::Drop || self.upper() == 0 {
+        if self.action() != Action::Drop
+            || !(1..=bindings::MAX_ERRNO).contains(&u32::from(self.upper()))
+        {
             return None;
         }
         Some(Error::from_errno(-c_int::from(self.upper())))
@@ -281,5 +409,67 @@ impl Verdict {
 
     fn upper(self) -> u16 {
         (self.0 >> bindings::NF_VERDICT_QBITS) as u16
+    }
+}
+
+#[cfg(CONFIG_RUST_NETFILTER_KUNIT_TEST)]
+#[macros::kunit_tests(rust_netfilter)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verdict() {
+        const NAMES: [&str; 6] = ["DROP", "ACCEPT", "STOLEN", "QUEUE", "REPEAT", "STOP"];
+
+        for low in 0..=u32::from(u8::MAX) {
+            // In the upper bits: nothing, flags, a queue or an error, everything.
+            for upper in [0, 0x8000, 1 << 16, 0xffff_ff00] {
+                let verdict = Verdict::from_raw(upper | low);
+                let name = NAMES.get(low as usize).copied().unwrap_or("OTHER");
+                assert_eq!(verdict.action().name(), name);
+                assert_eq!(verdict.as_raw(), upper | low);
+            }
+        }
+    }
+
+    #[test]
+    fn actions_are_in_order() {
+        for (number, action) in Action::ALL.into_iter().enumerate() {
+            assert_eq!(action as usize, number);
+        }
+    }
+
+    #[test]
+    fn upper_bits_at_the_limits() {
+        assert_eq!(Verdict::from_raw(3).queue(), Some(0));
+        assert_eq!(Verdict::from_raw(0xffff_0003).queue(), Some(u16::MAX));
+        assert_eq!(Verdict::from_raw(0xffff_0002).queue(), None);
+
+        assert_eq!(Verdict::from_raw(0).error(), None);
+        assert_eq!(
+            Verdict::from_raw(4095 << 16).error(),
+            Some(Error::from_errno(-4095))
+        );
+        // No error number.
+        assert_eq!(Verdict::from_raw(4096 << 16).error(), None);
+        assert_eq!(Verdict::from_raw(0xffff_0000).error(), None);
+        assert_eq!(Verdict::from_raw(1 << 16 | 1).error(), None);
+    }
+
+    #[test]
+    fn hooks() {
+        for hook in 0..=u8::MAX {
+            match Hook::from_raw(hook) {
+                Some(known) => {
+                    assert_eq!(known, Hook::ALL[hook as usize]);
+                    assert_eq!(known.chain(), Hook::CHAINS[hook as usize]);
+                }
+                None => assert!(hook >= 5),
+            }
+        }
+        for (number, hook) in ArpHook::ALL.into_iter().enumerate() {
+            assert_eq!(hook as usize, number);
+            assert_eq!(hook.chain(), ArpHook::CHAINS[number]);
+        }
     }
 }

@@ -2,10 +2,13 @@
 
 //! Packets.
 //!
-//! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
+//! C headers: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h),
+//! [`include/net/dropreason.h`](srctree/include/net/dropreason.h)
 
 use crate::{
     bindings,
+    prelude::*,
+    tracepoint::define_tracepoint,
     types::Opaque, //
 };
 
@@ -32,6 +35,18 @@ impl SkBuff {
     /// # Safety
     ///
     /// `ptr` must be valid, and no other CPU may write to the packet, for `'a`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kernel::{bindings, net::SkBuff};
+    /// let mut raw = bindings::sk_buff::default();
+    /// raw.len = 1500;
+    ///
+    /// // SAFETY: `raw` outlives the reference, and nobody else has it.
+    /// let skb = unsafe { SkBuff::from_raw(&raw) };
+    /// assert_eq!(skb.len(), 1500);
+    /// ```
     #[inline]
     pub unsafe fn from_raw<'a>(ptr: *const bindings::sk_buff) -> &'a Self {
         // SAFETY: By the safety requirement; the type is a transparent wrapper.
@@ -44,5 +59,116 @@ impl SkBuff {
     pub fn len(&self) -> u32 {
         // SAFETY: The packet is valid for the lifetime of `self`.
         unsafe { (*self.0.get()).len }
+    }
+}
+
+define_tracepoint! {
+    /// The `kfree_skb` event: a packet is dropped.
+    ///
+    /// A [`Probe`](crate::tracepoint::Probe) on it runs wherever the kernel drops packets, also in
+    /// interrupts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{
+    ///     net::{
+    ///         DropReason,
+    ///         Dropped,
+    ///         KfreeSkb, //
+    ///     },
+    ///     percpu::{
+    ///         self,
+    ///         PerCpu, //
+    ///     },
+    ///     tracepoint::Probe, //
+    /// };
+    ///
+    /// struct OutOfMemory {
+    ///     reason: DropReason,
+    ///     bytes: PerCpu<u64>,
+    /// }
+    ///
+    /// impl Probe<KfreeSkb> for OutOfMemory {
+    ///     fn probe(&self, dropped: Dropped<'_>) {
+    ///         if dropped.reason == self.reason {
+    ///             percpu::field!(self.bytes).add(dropped.skb.len().into());
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub struct KfreeSkb: kfree_skb(
+        skb: *mut bindings::sk_buff,
+        _location: *mut c_void,
+        reason: bindings::skb_drop_reason,
+        _rx_sk: *const bindings::sock,
+    ) -> for<'a> Dropped<'a> {
+        Dropped {
+            // SAFETY: The packet is freed after the call, and has no other owner any more.
+            skb: unsafe { SkBuff::from_raw(skb) },
+            reason: DropReason(reason.0),
+        }
+    }
+}
+
+/// What [`KfreeSkb`] tells a probe, valid for the call only.
+#[derive(Copy, Clone)]
+pub struct Dropped<'a> {
+    /// The packet.
+    pub skb: &'a SkBuff,
+    /// Why it is dropped.
+    pub reason: DropReason,
+}
+
+/// Why a packet is dropped: an `enum skb_drop_reason`.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::net::DropReason;
+///
+/// assert_eq!(DropReason::from_raw(2).name(), "NOT_SPECIFIED");
+/// assert_eq!(DropReason::from_raw(3 << 16).name(), "OTHER");
+/// assert_eq!(DropReason::from_raw(3 << 16).as_raw(), 3 << 16);
+/// ```
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub struct DropReason(u32);
+
+impl DropReason {
+    /// The reasons of the network core are below this, those of other subsystems above it.
+    pub const CORE_MAX: u32 = bindings::skb_drop_reason::SKB_DROP_REASON_MAX.0;
+
+    /// Takes a reason as the C side has it.
+    #[inline]
+    pub fn from_raw(reason: u32) -> Self {
+        Self(reason)
+    }
+
+    /// Returns the reason as the C side has it.
+    #[inline]
+    pub fn as_raw(self) -> u32 {
+        self.0
+    }
+
+    /// Returns the name of a reason of the network core, `OTHER` for any other.
+    pub fn name(self) -> &'static str {
+        const CORE: usize = bindings::skb_drop_reason_subsys_SKB_DROP_REASON_SUBSYS_CORE as usize;
+
+        // SAFETY: Of the lists, that of the network core is a constant.
+        let core = unsafe { &*bindings::drop_reasons_by_subsys[CORE] };
+        if self.0 as usize >= core.n_reasons {
+            return "OTHER";
+        }
+
+        // SAFETY: The index is below the number of reasons.
+        let name = unsafe { *core.reasons.add(self.0 as usize) };
+        if name.is_null() {
+            return "OTHER";
+        }
+        // SAFETY: What is not NULL is a constant string.
+        unsafe { CStr::from_char_ptr(name) }
+            .to_str()
+            .unwrap_or("OTHER")
     }
 }

@@ -178,8 +178,8 @@ echo 1 >/sys/devices/system/cpu/cpu1/online
 check "and are there when it is back" "$(cat $debugfs/stats $debugfs/percpu)" "$before"
 rmmod iptverdict
 
-# Loading and unloading under traffic.
-host client python3 "$work/udp.py" $server 1000000 &
+# Loading and unloading under traffic, which does not end by itself.
+host client python3 "$work/udp.py" $server 1000000000 &
 pid=$!
 for _ in $(seq 20); do
 	modprobe iptverdict

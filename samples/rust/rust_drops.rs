@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Counts dropped packets by reason, with a probe on the tracepoint `kfree_skb`, and shows them in
+//! `/sys/kernel/debug/rust_drops/drops`. The smallest useful probe; `iptverdict.rs` explains more.
+
+use kernel::{
+    debugfs::Scope,
+    fmt,
+    net::{
+        DropReason,
+        Dropped,
+        KfreeSkb, //
+    },
+    percpu::{
+        self,
+        PerCpu, //
+    },
+    prelude::*,
+    tracepoint::{
+        Probe,
+        Registration, //
+    }, //
+};
+
+module! {
+    type: RustDrops,
+    name: "rust_drops",
+    authors: ["The iptverdict developers"],
+    description: "Counts dropped packets by reason",
+    license: "GPL",
+}
+
+const REASONS: usize = DropReason::CORE_MAX as usize;
+
+/// Packets by reason; the first, which is no reason, has those of all other subsystems.
+struct Drops(PerCpu<[u64; REASONS]>);
+
+impl Probe<KfreeSkb> for Drops {
+    fn probe(&self, dropped: Dropped<'_>) {
+        let reason = dropped.reason.as_raw() as usize;
+        let reason = if reason < REASONS { reason } else { 0 };
+        percpu::field!(self.0, [build: reason]).add(1);
+    }
+}
+
+type Registered = Registration<KfreeSkb, Drops>;
+
+fn show(drops: &Registered, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for reason in 0..REASONS {
+        let packets = percpu::field!(drops.0, [build: reason]).sum();
+        if packets != 0 {
+            let reason = DropReason::from_raw(reason as u32);
+            writeln!(f, "{} {packets}", reason.name())?;
+        }
+    }
+    Ok(())
+}
+
+#[pin_data]
+struct RustDrops {
+    #[pin]
+    _debugfs: Scope<Registered>,
+}
+
+impl kernel::InPlaceModule for RustDrops {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            _debugfs <- Scope::dir_of::<crate::LocalModule, _, _>(
+                Registration::new(Drops(PerCpu::new_zeroed(GFP_KERNEL)?)),
+                c"rust_drops",
+                |drops, dir| dir.read_callback_file(c"drops", drops, &show),
+            ),
+        })
+    }
+}
