@@ -25,6 +25,12 @@ at_most() {
 }
 
 for rules in 1 10 1000; do
+	check "the module, $rules rules: at most 46 over off" at_most 46 ipv4 $rules iptverdict off
+	for family in ipv4 ipv6 arp; do
+		[[ $family-$rules == arp-1000 ]] ||
+			check "$family, $rules rules: the module costs no more than its twin in C" \
+				at_most 0 $family $rules iptverdict c_twin
+	done
 	check "off, $rules rules: at most one instruction" at_most 1 ipv4 $rules off unpatched
 	check "IPv6, off, $rules rules: at most one" at_most 1 ipv6 $rules off unpatched
 	check "the trace event, $rules rules: at most 320 over off" at_most 320 ipv4 $rules tp off
@@ -33,6 +39,31 @@ for rules in 1 10 100; do
 	check "ARP, off, $rules rules: at most three, and two for each" \
 		at_most $((3 + 2 * rules)) arp $rules off unpatched
 done
+
+# What the compiler made of the module's probes. Where those of several families
+# are the same, it keeps only one.
+"$REPO/tools/toolbox/enter" llvm-objdump --disassemble --no-show-raw-insn --no-leading-addr \
+	"$OBJDIR/samples/rust/iptverdict.ko" |
+	awk '/^<.*Tracepoint8callback.*>:$/ { probe = 1 } /^$/ { probe = 0 } probe' >"$out/probes.txt"
+# instructions PATTERN [OPERANDS]: how many of them there are, by name and operands.
+instructions() {
+	awk -F'\t' -v name="$1" -v operands="${2:-}" \
+		'$2 ~ "^(" name ")" && $3 ~ operands' "$out/probes.txt" | wc -l
+}
+probes=$(grep -c '^<' "$out/probes.txt" || :)
+check_probe() {
+	check "the module's probe: $1" test "${@:2}"
+}
+check_probe "is there" "$probes" -gt 0
+check_probe "no call and no panic" "$(instructions 'call|ud2|int3')" = 0
+check_probe "no stack frame" "$(($(instructions 'push|pop') + $(instructions '' '%[er][sb]p')))" = 0
+check_probe "no locked instruction" "$(instructions 'lock|xchg|cmpxchg')" = 0
+check_probe "one read-modify-write for each of two counters" \
+	"$(instructions 'add|inc' '%gs:[^,]*(,[^,]*)?\\)$')" = $((2 * probes))
+# The last operand is what is written, unless it is only compared.
+check_probe "no other write to memory" \
+	$(($(instructions '' '\\)$') - $(instructions 'cmp|test|nop' '\\)$'))) = $((2 * probes))
+
 text_growth() {
 	local from to
 	read -r from to < <(sed -n 's/^The text .* from \([0-9]*\) to \([0-9]*\) bytes.$/\1 \2/p' "$out/cost.rst")

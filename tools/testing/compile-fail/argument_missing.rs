@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A tracepoint whose declaration in C has one argument more: the patch has changed, Rust has not.
+// error[E0308]: mismatched types
+
+use kernel::{
+    bindings,
+    prelude::*,
+    tracepoint::define_tracepoint, //
+};
+
+define_tracepoint! {
+    /// A packet is dropped.
+    pub struct KfreeSkb: kfree_skb(
+        _skb: *mut bindings::sk_buff,
+        _location: *mut c_void,
+        reason: bindings::skb_drop_reason,
+    ) -> for<'a> u32 {
+        reason.0
+    }
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A tracepoint whose declaration in C has another type: `rule` is a `struct ipt_entry`.
+// error[E0308]: mismatched types
+
+use kernel::{
+    bindings,
+    prelude::*,
+    tracepoint::define_tracepoint, //
+};
+
+define_tracepoint! {
+    /// A verdict.
+    pub struct IptVerdict: ipt_verdict(
+        _skb: *const bindings::sk_buff,
+        _state: *const bindings::nf_hook_state,
+        _table: *const bindings::xt_table,
+        _rule: *const bindings::ip6t_entry,
+        verdict: c_uint,
+    ) -> for<'a> u32 {
+        verdict
+    }
+}

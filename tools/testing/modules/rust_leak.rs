@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A module that does what safe code may: it leaks its registrations, and can be unloaded all the
+//! same. What has become of them is the kernel's to care for.
+
+use core::mem::forget;
+use kernel::{
+    net::{
+        iptables::{
+            Event,
+            IptVerdict, //
+        },
+        Dropped,
+        KfreeSkb, //
+    },
+    percpu::{
+        self,
+        PerCpu, //
+    },
+    prelude::*,
+    tracepoint::{
+        Probe,
+        Registration, //
+    }, //
+};
+
+module! {
+    type: Leak,
+    name: "rust_leak",
+    authors: ["The iptverdict developers"],
+    description: "Leaks the registrations of its probes",
+    license: "GPL",
+    params: {
+        fail: bool {
+            default: false,
+            description: "Whether to fail when all probes are registered",
+        },
+    },
+}
+
+struct Packets(PerCpu<u64>);
+
+impl Probe<IptVerdict> for Packets {
+    fn probe(&self, _event: Event<'_>) {
+        percpu::field!(self.0).add(1);
+    }
+}
+
+impl Probe<KfreeSkb> for Packets {
+    fn probe(&self, _dropped: Dropped<'_>) {
+        percpu::field!(self.0).add(1);
+    }
+}
+
+struct Leak;
+
+impl kernel::Module for Leak {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let new = || -> Result<Packets> { Ok(Packets(PerCpu::new_zeroed(GFP_KERNEL)?)) };
+
+        for _ in 0..2 {
+            forget(KBox::pin_init(
+                Registration::<IptVerdict, _>::new(new()?),
+                GFP_KERNEL,
+            )?);
+        }
+        forget(KBox::pin_init(
+            Registration::<KfreeSkb, _>::new(new()?),
+            GFP_KERNEL,
+        )?);
+
+        if module_parameters::fail.value() {
+            return Err(EBUSY);
+        }
+        Ok(Self)
+    }
+}
