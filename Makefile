@@ -3,7 +3,7 @@
 # The commands of iptverdict. Each is a script in tools/; 'make help' lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kernels bench bench-doc deb vm toolbox kernel module series apply patches clean
+.PHONY: help run test test-kernels bench bench-doc bench-here deb vm toolbox kernel module series apply patches clean
 
 # CMD goes to the scripts as it was typed: a $ in it is the shell's, not make's.
 IPTVERDICT_CMD := $(value CMD)
@@ -18,8 +18,10 @@ make run                 the main job: everything is set up, the patched kernel 
 make test                all tests; the last line says how many passed and failed
 make test-kernels        on all kernels that we support: does the series apply, compile by
                          gcc and clang, boot? About an hour
-make bench               what the events cost, exact to the instruction
-make bench-doc           the same, and puts the table into Documentation/
+make bench               what every way to see verdicts costs, and what it loses; PARTS= for less:
+                         cost packet lost parallel reading story
+make bench-doc           the same, and puts tables and plots into Documentation/ and README
+make bench-here          the cost on this machine, if it runs a patched kernel; MECHANISMS= for less
 make deb CONFIG_FILE=    Debian packages of the kernel and the module, in build/deb/, from your
                          own configuration, or from that of the tests
 
@@ -57,10 +59,13 @@ test-kernels:
 	@tools/testing/kernels
 
 bench:
-	@tools/testing/bench/run
+	@tools/testing/bench/run $(PARTS)
 
 bench-doc: bench
-	@tools/testing/bench/report.py --into Documentation/trace/events-iptables.rst build/bench/cost.rst
+	@tools/testing/bench/document
+
+bench-here:
+	@tools/testing/bench/here $(MECHANISMS)
 
 deb:
 	@tools/kernel/deb

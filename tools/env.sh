@@ -34,7 +34,13 @@ KBASE=$CACHE/linux-$KVER.git
 
 # Debian suites: the toolbox, and where kernel source packages are looked for.
 SUITE=trixie
-KERNEL_SUITES="trixie trixie-backports bookworm"
+KERNEL_SUITES="trixie trixie-backports bookworm bullseye"
+
+# Debian's own kernel that make bench compares with: the last with the lock that all
+# kretprobes share.
+STOCK_KVER=5.10
+STOCK_SUITE=bullseye
+STOCK_ROOT=$CACHE/image-$STOCK_KVER
 
 # The toolbox is named after what it is made of: a changed list is a new one.
 TOOLBOX=$CACHE/toolbox-$SUITE-$(cat "$REPO"/tools/toolbox/{packages,build,customize} | sha256sum | cut -c1-12)

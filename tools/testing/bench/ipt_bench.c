@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a call of ipt_do_table(), ip6t_do_table() and arpt_do_table() costs.
+ * Calls ipt_do_table(), ip6t_do_table() and arpt_do_table(), in the network
+ * namespace of who reads one of the files in /sys/kernel/debug/ipt_bench/:
  *
- * A read of /sys/kernel/debug/ipt_bench/{ipv4,ipv6,arp} calls the function in a
- * loop, in the network namespace of the reader, and returns a line: the verdict
- * and the time stamp counter's ticks per call, in the best, the median and the
- * worst batch. Under QEMU's -icount shift=0 a tick is an instruction, and the
- * three are the same.
+ * ipv4, ipv6, arp	What a call costs: the verdict; the time stamp counter's ticks
+ *			per call, in the best, the median and the worst batch; and the
+ *			cycles and instructions of the CPU per 1,000 calls, "-" where
+ *			it does not count them. Under QEMU's -icount shift=0 a tick is
+ *			an instruction.
+ * parallel		The nanoseconds that the parameter cpus CPUs need, all at once,
+ *			for as many calls of ipt_do_table() each as a read of ipv4 makes.
+ * plain, kprobed	Makes as many calls as a batch has, in an ordinary context, or in
+ *			a softirq that came while a kprobe was being handled.
  *
  * The packet is at the input hook of the filter table; it is 100 bytes of UDP
  * from 10.0.0.1 to 10.0.0.2, of UDP from fd00::1 to fd00::2, or a request for
@@ -14,8 +19,13 @@
  */
 #include <linux/debugfs.h>
 #include <linux/if_arp.h>
+#include <linux/interrupt.h>
+#include <linux/irq_work.h>
+#include <linux/kprobes.h>
+#include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/nsproxy.h>
+#include <linux/perf_event.h>
 #include <linux/seq_file.h>
 #include <linux/skbuff.h>
 #include <linux/sort.h>
@@ -32,6 +42,14 @@
 static unsigned int calls = 200;
 module_param(calls, uint, 0644);
 MODULE_PARM_DESC(calls, "Calls in each of the 101 batches");
+
+static unsigned int cpus = 1;
+module_param(cpus, uint, 0644);
+MODULE_PARM_DESC(cpus, "CPUs that call at once, for the file parallel");
+
+static bool trace;
+module_param(trace, bool, 0644);
+MODULE_PARM_DESC(trace, "Packets are as the target TRACE leaves them");
 
 static struct dentry *dir;
 
@@ -97,65 +115,293 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static int measure(struct seq_file *m, const struct family *family)
+/* One packet, and all that a call needs. */
+struct call {
+	nf_hookfn *function;
+	struct xt_table *table;
+	struct sk_buff *skb;
+	struct nf_hook_state state;
+};
+
+static int call_init(struct call *call, const struct family *family)
 {
 	struct net *net = current->nsproxy->net_ns;
-	unsigned int i, j, verdict = 0, n = calls;
-	struct nf_hook_state state;
-	struct xt_table *table;
+
+	call->function = family->function;
+	call->table = xt_find_table(net, family->pf, "filter");
+	if (!call->table)
+		return -ENOENT;
+	call->skb = alloc_skb(PACKET_LEN, GFP_KERNEL);
+	if (!call->skb)
+		return -ENOMEM;
+	skb_reset_network_header(call->skb);
+	family->make(call->skb);
+	call->skb->dev = net->loopback_dev;
+#if IS_ENABLED(CONFIG_NETFILTER_XT_TARGET_TRACE)
+	call->skb->nf_trace = trace;
+#endif
+	nf_hook_state_init(&call->state, family->hook, family->pf, net->loopback_dev,
+			   NULL, NULL, net, NULL);
+	return 0;
+}
+
+static void call_free(struct call *call)
+{
+	kfree_skb(call->skb);
+}
+
+/* Softirqs are off, as in the receive path. */
+static __always_inline unsigned int call_batch(struct call *call, unsigned int n)
+{
+	unsigned int i, verdict = 0;
+
+	for (i = 0; i < n; i++)
+		verdict = call->function(call->table, call->skb, &call->state);
+	return verdict;
+}
+
+static struct perf_event *count_start(u64 what)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_HARDWARE,
+		.size = sizeof(attr),
+		.config = what,
+		.pinned = 1,
+		.exclude_user = 1,
+	};
+
+	return perf_event_create_kernel_counter(&attr, -1, current, NULL, NULL);
+}
+
+static void count_end(struct perf_event *event, struct seq_file *m, unsigned int calls)
+{
+	u64 enabled, running, value;
+
+	if (IS_ERR(event)) {
+		seq_puts(m, " -");
+		return;
+	}
+	value = perf_event_read_value(event, &enabled, &running);
+	seq_printf(m, " %llu", div64_u64(value * 1000, calls));
+	perf_event_release_kernel(event);
+}
+
+static int cost_show(struct seq_file *m, void *unused)
+{
+	struct perf_event *cycles, *instructions;
+	unsigned int i, verdict = 0, n = calls;
 	unsigned long flags;
-	struct sk_buff *skb;
 	u64 ticks[BATCHES];
+	struct call call;
+	int err;
 
 	if (!n)
 		return -EINVAL;
+	err = call_init(&call, m->private);
+	if (err)
+		return err;
 
-	table = xt_find_table(net, family->pf, "filter");
-	if (!table)
-		return -ENOENT;
-	skb = alloc_skb(PACKET_LEN, GFP_KERNEL);
-	if (!skb)
-		return -ENOMEM;
-	skb_reset_network_header(skb);
-	family->make(skb);
-	skb->dev = net->loopback_dev;
-	nf_hook_state_init(&state, family->hook, family->pf, net->loopback_dev,
-			   NULL, NULL, net, NULL);
-
-	/* As in the receive path. No interrupt counts as part of a call. */
+	cycles = count_start(PERF_COUNT_HW_CPU_CYCLES);
+	instructions = count_start(PERF_COUNT_HW_INSTRUCTIONS);
 	local_bh_disable();
 	for (i = 0; i < BATCHES; i++) {
+		/* No interrupt counts as part of a call. */
 		local_irq_save(flags);
 		ticks[i] = rdtsc_ordered();
-		for (j = 0; j < n; j++)
-			verdict = family->function(table, skb, &state);
+		verdict = call_batch(&call, n);
 		ticks[i] = rdtsc_ordered() - ticks[i];
 		local_irq_restore(flags);
 	}
 	local_bh_enable();
 
-	kfree_skb(skb);
-
 	sort(ticks, BATCHES, sizeof(ticks[0]), compare, NULL);
-	seq_printf(m, "%u %llu %llu %llu\n", verdict, ticks[0] / n,
+	seq_printf(m, "%u %llu %llu %llu", verdict, ticks[0] / n,
 		   ticks[BATCHES / 2] / n, ticks[BATCHES - 1] / n);
+	count_end(cycles, m, BATCHES * n);
+	count_end(instructions, m, BATCHES * n);
+	seq_putc(m, '\n');
+	call_free(&call);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(cost);
+
+struct caller {
+	struct call call;
+	struct task_struct *task;
+	atomic_t *waiting, *running;
+	struct completion *done;
+};
+
+static int caller_run(void *data)
+{
+	struct caller *caller = data;
+	unsigned int i;
+
+	atomic_dec(caller->waiting);
+	while (atomic_read(caller->waiting))
+		cpu_relax();
+	for (i = 0; i < BATCHES; i++) {
+		local_bh_disable();
+		call_batch(&caller->call, calls);
+		local_bh_enable();
+	}
+	if (atomic_dec_and_test(caller->running))
+		complete(caller->done);
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
 	return 0;
 }
 
-static int ipt_bench_show(struct seq_file *m, void *unused)
+static int parallel_show(struct seq_file *m, void *unused)
 {
-	return measure(m, m->private);
+	DECLARE_COMPLETION_ONSTACK(done);
+	unsigned int i, cpu, n = cpus;
+	atomic_t waiting, running;
+	struct caller *callers;
+	u64 start;
+	int err;
+
+	if (!n || n > num_online_cpus())
+		return -EINVAL;
+	callers = kcalloc(n, sizeof(*callers), GFP_KERNEL);
+	if (!callers)
+		return -ENOMEM;
+
+	/* The one more is this thread, which starts the clock. */
+	atomic_set(&waiting, n + 1);
+	atomic_set(&running, n);
+	cpu = cpumask_first(cpu_online_mask);
+	for (i = 0; i < n; i++, cpu = cpumask_next(cpu, cpu_online_mask)) {
+		struct caller *caller = &callers[i];
+
+		caller->waiting = &waiting;
+		caller->running = &running;
+		caller->done = &done;
+		err = call_init(&caller->call, m->private);
+		if (err)
+			goto free;
+		caller->task = kthread_create_on_cpu(caller_run, caller, cpu, "ipt_bench/%u");
+		if (IS_ERR(caller->task)) {
+			err = PTR_ERR(caller->task);
+			caller->task = NULL;
+			goto free;
+		}
+	}
+
+	for (i = 0; i < n; i++)
+		wake_up_process(callers[i].task);
+	while (atomic_read(&waiting) > 1)
+		usleep_range(10, 20);
+	start = ktime_get_ns();
+	atomic_dec(&waiting);
+	wait_for_completion(&done);
+	seq_printf(m, "%llu\n", ktime_get_ns() - start);
+	err = 0;
+
+free:
+	for (i = 0; i < n; i++) {
+		if (callers[i].task)
+			kthread_stop(callers[i].task);
+		call_free(&callers[i].call);
+	}
+	kfree(callers);
+	return err;
 }
-DEFINE_SHOW_ATTRIBUTE(ipt_bench);
+DEFINE_SHOW_ATTRIBUTE(parallel);
+
+static int plain_show(struct seq_file *m, void *unused)
+{
+	struct call call;
+	int err;
+
+	err = call_init(&call, m->private);
+	if (!err) {
+		local_bh_disable();
+		call_batch(&call, calls);
+		local_bh_enable();
+		seq_printf(m, "%u\n", calls);
+		call_free(&call);
+	}
+	return err;
+}
+DEFINE_SHOW_ATTRIBUTE(plain);
+
+/*
+ * While a kprobe is handled, interrupts come, and softirqs after them, with packets.
+ * Here the handler waits for just that: it raises an interrupt that schedules a
+ * tasklet, which makes the calls.
+ */
+static DEFINE_MUTEX(kprobed_lock);
+static struct call kprobed_call;
+static struct completion kprobed_done;
+
+static void kprobed_tasklet(struct tasklet_struct *unused)
+{
+	call_batch(&kprobed_call, calls);
+	complete(&kprobed_done);
+}
+static DECLARE_TASKLET(tasklet, kprobed_tasklet);
+
+static void kprobed_interrupt(struct irq_work *unused)
+{
+	tasklet_schedule(&tasklet);
+}
+static DEFINE_IRQ_WORK(interrupt, kprobed_interrupt);
+
+static noinline void kprobed_function(void)
+{
+	barrier();
+}
+
+static int kprobed_handler(struct kprobe *p, struct pt_regs *regs)
+{
+	irq_work_queue(&interrupt);
+	while (!completion_done(&kprobed_done))
+		cpu_relax();
+	return 0;
+}
+
+static int kprobed_show(struct seq_file *m, void *unused)
+{
+	struct kprobe probe = {
+		.addr = (void *)kprobed_function,
+		.pre_handler = kprobed_handler,
+	};
+	int err;
+
+	guard(mutex)(&kprobed_lock);
+	err = call_init(&kprobed_call, m->private);
+	if (err)
+		return err;
+	init_completion(&kprobed_done);
+	err = register_kprobe(&probe);
+	if (!err) {
+		kprobed_function();
+		unregister_kprobe(&probe);
+		irq_work_sync(&interrupt);
+		tasklet_kill(&tasklet);
+		if (completion_done(&kprobed_done))
+			seq_printf(m, "%u\n", calls);
+		else
+			err = -EIO;
+	}
+	call_free(&kprobed_call);
+	return err;
+}
+DEFINE_SHOW_ATTRIBUTE(kprobed);
 
 static int __init ipt_bench_init(void)
 {
+	void *ipv4 = (void *)&families[0];
 	unsigned int i;
 
 	dir = debugfs_create_dir("ipt_bench", NULL);
 	for (i = 0; i < ARRAY_SIZE(families); i++)
 		debugfs_create_file(families[i].name, 0400, dir,
-				    (void *)&families[i], &ipt_bench_fops);
+				    (void *)&families[i], &cost_fops);
+	debugfs_create_file("parallel", 0400, dir, ipv4, &parallel_fops);
+	debugfs_create_file("plain", 0400, dir, ipv4, &plain_fops);
+	debugfs_create_file("kprobed", 0400, dir, ipv4, &kprobed_fops);
 	return 0;
 }
 

@@ -9,11 +9,13 @@
 . "$REPO/tools/testing/checks/lib.sh"
 
 out=$BUILD/bench
-check "make bench" make --no-print-directory -C "$REPO" bench
+check "make bench" make --no-print-directory -C "$REPO" bench PARTS="cost packet lost" \
+	MECHANISMS="iptverdict raw_tp fexit kretprobe"
 
 # cost FAMILY RULES MECHANISM: instructions per call.
 cost() {
-	awk -v f="$1" -v r="$2" -v m="$3" '$1 == f && $2 == r && $3 == m { print $5 }' "$out/cost.tsv"
+	awk -F'\t' -v f="$1" -v r="$2" -v m="$3" \
+		'$1 == "cost" && $2 == f && $3 == r && $4 == m { print $7 }' "$out/cost.tsv"
 }
 
 # at_most N FAMILY RULES MECHANISM OVER: what the one costs over the other.
@@ -24,17 +26,65 @@ at_most() {
 	((difference <= $1))
 }
 
-for rules in 1 10 1000; do
+# factor N FAMILY RULES MECHANISM OTHER: the one adds at most N hundredths of what
+# the other adds to off.
+factor() {
+	local off one other
+	off=$(cost "$2" "$3" off)
+	one=$(($(cost "$2" "$3" "$4") - off))
+	other=$(($(cost "$2" "$3" "$5") - off))
+	echo "$one and $other instructions"
+	((one > 0 && 100 * one <= $1 * other))
+}
+
+# same MECHANISM: adds the same with all sizes of rulesets.
+same() {
+	local rules
+	for rules in 1 10 100 1000 10000; do
+		echo $(($(cost ipv4 $rules "$1") - $(cost ipv4 $rules off)))
+	done | sort -u | awk 'END { exit NR != 1 }'
+}
+
+# lost MECHANISM SITUATION: events, of all calls.
+lost() {
+	awk -F'\t' -v m="$1" -v s="$2" '$1 == "lost" && $2 == s && $3 == m { print $4 - $5, "of", $4 }' \
+		"$out/lost.tsv"
+}
+
+nothing_skipped() {
+	! grep -h ^skipped "$out"/*.tsv
+}
+check "all that was to be measured was" nothing_skipped
+
+for rules in 1 10 100 1000 10000; do
 	check "the module, $rules rules: at most 46 over off" at_most 46 ipv4 $rules iptverdict off
-	for family in ipv4 ipv6 arp; do
-		[[ $family-$rules == arp-1000 ]] ||
-			check "$family, $rules rules: the module costs no more than its twin in C" \
-				at_most 0 $family $rules iptverdict c_twin
-	done
 	check "off, $rules rules: at most one instruction" at_most 1 ipv4 $rules off unpatched
-	check "IPv6, off, $rules rules: at most one" at_most 1 ipv6 $rules off unpatched
 	check "the trace event, $rules rules: at most 320 over off" at_most 320 ipv4 $rules tp off
 done
+for family in ipv4 ipv6 arp; do
+	for rules in 1 10; do
+		check "$family, $rules rules: the module costs no more than its twin in C" \
+			at_most 0 $family $rules iptverdict c_twin
+	done
+done
+for rules in 1 10 1000; do
+	check "IPv6, off, $rules rules: at most one" at_most 1 ipv6 $rules off unpatched
+done
+check "the module: a twelfth of a kretprobe" factor 8 ipv4 10 iptverdict kretprobe
+check "the module: less than half of raw_tp that counts as much" factor 49 ipv4 10 iptverdict raw_tp+count
+check "the module: less than half of fexit that counts as much" factor 49 ipv4 10 iptverdict fexit+count
+check "raw_tp: less than fexit" factor 99 ipv4 10 raw_tp fexit
+check "raw_tp: less than fexit, when both count" factor 99 ipv4 10 raw_tp+count fexit+count
+for mechanism in iptverdict c_twin raw_tp raw_tp+count tp_btf tp fentry fexit kprobe kretprobe; do
+	check "$mechanism adds the same to 1 rule as to 10,000" same $mechanism
+done
+for situation in plain nested kprobed; do
+	for mechanism in iptverdict raw_tp; do
+		check "$mechanism loses none, $situation" test "$(lost $mechanism $situation)" != "" \
+			-a "$(lost $mechanism $situation | cut -d' ' -f1)" = 0
+	done
+done
+check "a kretprobe loses all while a kprobe is handled" test "$(lost kretprobe kprobed)" = "1000 of 1000"
 for rules in 1 10 100; do
 	check "ARP, off, $rules rules: at most three, and two for each" \
 		at_most $((3 + 2 * rules)) arp $rules off unpatched

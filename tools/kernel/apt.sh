@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# An apt for Debian's kernel packages of all suites, in the cache, by the mirror that
+# the toolbox was made from. Sourced, in the toolbox.
+
+apt=$CACHE/apt
+apt() {
+	local cmd=$1
+	shift
+	"$cmd" -o Dir::State="$apt" -o Dir::Cache="$apt" -o Dir::Etc::sourcelist="$apt/sources.list" \
+		-o Dir::Etc::sourceparts=/dev/null -o Dir::State::status=/var/lib/dpkg/status \
+		-o APT::Sandbox::User=root -o Acquire::Retries=5 "$@"
+}
+
+update() {
+	local uri suite
+	mkdir -p "$apt/lists/partial" "$apt/archives/partial"
+	uri=$(awk '$1 == "deb" { sub(/\[[^]]*\] /, ""); print $2; exit }' /etc/apt/sources.list)
+	for suite in $KERNEL_SUITES; do
+		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $suite main"
+	done >"$apt/sources.list"
+	apt apt-get update --error-on=any
+}
