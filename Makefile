@@ -21,7 +21,8 @@ make test-kernels        on all kernels that we support: does the series apply, 
 make bench               what every way to see verdicts costs, and what it loses; PARTS= for less:
                          cost packet lost parallel reading story
 make bench-doc           the same, and puts tables and plots into Documentation/ and README
-make bench-here          the cost on this machine, if it runs a patched kernel; MECHANISMS= for less
+make bench-here          the cost on this machine, if it runs a patched kernel; MECHANISMS= for
+                         less, BUILT=DIR with what make bench has built for this kernel elsewhere
 make deb CONFIG_FILE=    Debian packages of the kernel and the module, in build/deb/, from your
                          own configuration, or from that of the tests
 

@@ -110,7 +110,7 @@ def cost_table(results):
         over = [cost[n] - off[n] for n in sizes]
         ratio = over[1] / (module[10] - off[10])
         rows.append([label(mechanism), cost[10], f"{ratio:.1f}",
-                     *(f"{n:+}" + ("*" if spread[mechanism, size] > 1 else "")
+                     *(f"{n:+}" + ("*" if spread[mechanism, size] else "")
                        for n, size in zip(over, sizes)), sees])
     print("### A call of ipt_do_table()\n")
     print("Instructions. What is attached is given over off, off over unpatched; with 1 to 10,000\n"
@@ -172,6 +172,8 @@ def lost_table(results):
     rows = []
     for name, of in by_mechanism(results["lost"]).items():
         found = {row["situation"]: row for row in of}
+        if of[0]["seen"] == "-":
+            continue
         rows.append([name, *(f"{found[s]['calls'] - found[s]['seen']} of {found[s]['calls']}"
                              if s in found else "-" for s in SITUATIONS),
                      " ".join(str(found[s]["misses"]) for s in SITUATIONS if s in found)])
@@ -250,8 +252,9 @@ TABLES = {"cost": cost_table, "time": time_table, "packet": packet_table, "lost"
           "parallel": parallel_table, "reading": reading_table, "story": story_table}
 
 
-def bars(axes, names, series, unit):
+def bars(axes, names, series, unit, scale="linear"):
     """Horizontal bars, the first on top; series by label."""
+    axes.set_xscale(scale)
     height = 0.8 / len(series)
     for i, (name, values) in enumerate(series.items()):
         places = [y + (i - (len(series) - 1) / 2) * height for y in range(len(names))]
@@ -263,20 +266,22 @@ def bars(axes, names, series, unit):
     axes.set_xlabel(unit)
     axes.spines[["top", "right"]].set_visible(False)
     if len(series) > 1:
-        axes.legend(frameon=False, loc="lower right")
+        axes.legend(frameon=False, loc="upper right")
 
 
 def plot_cost(results, axes):
     costs = call_costs(results)
     over = {name: cost[10] - costs["off"][10] for name, cost in costs.items()}
     names = [name for name in over if name not in ("unpatched", "off") and "+" not in name]
-    names.sort(key=over.get)
-    counting = [over.get(name if SEES[name] != ALL and name in SMALL else name + "+count")
-                for name in names]
-    bars(axes, names, {"one increment": [None if name in ("iptverdict", "c_twin") else over[name]
-                                         for name in names],
-                       "packets and bytes by what it sees": counting},
-         "instructions per call of ipt_do_table(), over off (10 rules)")
+    # These have one form, which does the job.
+    ours = ("iptverdict", "c_twin")
+    counting = {name: over.get(name if name in ours else name + "+count") for name in names}
+    names.sort(key=lambda name: counting[name] or over[name])
+    bars(axes, names, {"one increment, or a record": [None if name in ours else over[name]
+                                                      for name in names],
+                       "packets and bytes by what it sees": [counting[name] for name in names]},
+         "instructions per call of ipt_do_table(), over off (10 rules; logarithmic)", "log")
+    axes.set_xlim(left=10)
 
 
 def plot_packet(results, axes):
