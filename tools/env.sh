@@ -34,7 +34,7 @@ KBASE=$CACHE/linux-$KVER.git
 
 # Debian suites: the toolbox, and where kernel source packages are looked for.
 SUITE=trixie
-KERNEL_SUITES="trixie trixie-backports bookworm bullseye"
+KERNEL_SUITES="trixie trixie-backports bookworm"
 
 # Debian's own kernel that make bench compares with: the last with the lock that all
 # kretprobes share.

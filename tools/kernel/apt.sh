@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# An apt for Debian's kernel packages of all suites, in the cache, by the mirror that
+# An apt for the kernel packages of any Debian suite, in the cache, by the mirror that
 # the toolbox was made from. Sourced, in the toolbox.
 
 apt=$CACHE/apt
@@ -13,11 +13,12 @@ apt() {
 		-o APT::Sandbox::User=root -o Acquire::Retries=5 "$@"
 }
 
+# update SUITE...: the lists of what they have.
 update() {
 	local uri suite
 	mkdir -p "$apt/lists/partial" "$apt/archives/partial"
 	uri=$(awk '$1 == "deb" { sub(/\[[^]]*\] /, ""); print $2; exit }' /etc/apt/sources.list)
-	for suite in $KERNEL_SUITES; do
+	for suite; do
 		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $suite main"
 	done >"$apt/sources.list"
 	apt apt-get update --error-on=any
