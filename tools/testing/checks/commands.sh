@@ -141,6 +141,12 @@ check_line "QEMU that dies" 91 "QEMU ended before the command" \
 check_line "a guest that hangs" 92 "did not end within 8 s" env VM_TIMEOUT=8 tools/testing/vm/run 'sleep 1000'
 check_line "a kernel that complains" 90 "the kernel complained" \
 	tools/testing/vm/run 'echo "BUG: on purpose" >/dev/kmsg'
+check_line "a kernel image that is not there" 1 "no kernel /nowhere/vmlinuz" \
+	env KIMG=/nowhere/vmlinuz tools/testing/vm/run true
+check_line "an unknown part of the bench" 1 "no part speed of the bench: there are cost" \
+	tools/testing/bench/run speed
+check_line "an unknown mechanism" 1 "no mechanism perl: there are iptverdict" \
+	env MECHANISMS=perl tools/testing/bench/run cost
 check "the status of a command in the guest" ends_with 7 tools/testing/vm/run 'exit 7'
 in_guest() {
 	local output
