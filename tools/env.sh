@@ -29,6 +29,10 @@ OBJDIR=$KTREE/build-$CONFIG
 [[ $COMPILER == clang ]] || OBJDIR+=-$COMPILER
 KDIR=${KDIR:-$OBJDIR}
 
+# What the bench has built and found, for this kernel.
+BENCH=$BUILD/bench
+[[ $KVER-$CONFIG == "${KERNELS%% *}-default" ]] || BENCH+=-$KVER-$CONFIG
+
 # The pristine source, a bare git repository with one commit, shared by clones.
 KBASE=$CACHE/linux-$KVER.git
 
@@ -43,13 +47,15 @@ STOCK_SUITE=bullseye
 STOCK_ROOT=$CACHE/image-$STOCK_KVER
 
 # The toolbox is named after what it is made of: a changed list is a new one.
-TOOLBOX=$CACHE/toolbox-$SUITE-$(cat "$REPO"/tools/toolbox/{packages,build,customize} | sha256sum | cut -c1-12)
+TOOLBOX=$CACHE/toolbox-$SUITE-$(cat "$REPO"/tools/toolbox/{packages,build,customize,coldplug} | sha256sum | cut -c1-12)
 
 die() {
 	echo "iptverdict: $*" >&2
 	exit 1
 }
 
+[[ $REPO$CACHE != *[[:space:]:]* ]] ||
+	die "the kernel cannot be built below a path with a blank or a colon: move the repository ($REPO) or the cache ($CACHE, XDG_CACHE_HOME=) to one without"
 [[ $COMPILER == clang || $COMPILER == gcc ]] ||
 	die "no compiler COMPILER=$COMPILER: there are clang and gcc"
 
@@ -81,7 +87,9 @@ step() {
 	trap - EXIT
 	if ((rc)); then
 		tail -n 25 "$log" >&2
-		if grep -q 'No space left on device' "$log"; then
+		# Where there is none, the log may not say so.
+		if grep -q 'No space left on device' "$log" ||
+			df --output=avail "$BUILD" "$CACHE" | awk 'NR > 1 && $1 < 1024 { full = 1 } END { exit !full }'; then
 			die "$name: no space left on device: $(df -h --output=target,avail "$BUILD" "$CACHE" | tail -n +2 | sort -u | tr -s ' \n' ' ')"
 		fi
 		die "$name failed (status $rc); the whole log is $log"
@@ -100,6 +108,15 @@ mirror() {
 			'Created-By: Packages' 'Origin: Debian' 'Label: Debian' \
 			2>/dev/null | sed -n 1p
 	fi
+}
+
+# need_writable: objects go to the repository, all else to the cache.
+need_writable() {
+	local dir
+	for dir in "$BUILD" "$CACHE"; do
+		{ mkdir -p "$dir" 2>/dev/null && [[ -w $dir ]]; } ||
+			die "cannot write to $dir: the repository and the cache (XDG_CACHE_HOME=) have to be where this user may write"
+	done
 }
 
 # need_userns: the toolbox is entered in a user namespace, also by root.
