@@ -77,18 +77,25 @@ remove_hosts() {
 	done
 }
 
-# zero_counters: those of all rules and policies, and of the module.
+# zero_counters: those of all rules and policies, and of the module. A packet that
+# comes between is counted by one of them only: until none has come.
 zero_counters() {
 	local name table
-	for name in $hosts; do
-		for table in $(host "$name" cat /proc/net/ip_tables_names); do
-			ipt "$name" -t "$table" -Z
+	while
+		for name in $hosts; do
+			for table in $(host "$name" cat /proc/net/ip_tables_names); do
+				ipt "$name" -t "$table" -Z
+			done
+			for table in $(host "$name" cat /proc/net/ip6_tables_names 2>/dev/null); do
+				ip6t "$name" -t "$table" -Z
+			done
 		done
-		for table in $(host "$name" cat /proc/net/ip6_tables_names 2>/dev/null); do
-			ip6t "$name" -t "$table" -Z
-		done
+		echo 1 >/sys/kernel/debug/iptverdict/reset
+		(($(save_counters | grep -c '\[[0-9:]*[1-9][0-9:]*\]') ||
+			$(wc -l </sys/kernel/debug/iptverdict/stats) > 1))
+	do
+		sleep 0.5
 	done
-	echo 1 >/sys/kernel/debug/iptverdict/reset
 }
 
 # save_counters: the rulesets of all hosts, with counters.

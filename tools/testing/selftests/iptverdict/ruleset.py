@@ -35,6 +35,7 @@ VERDICT_OF = {
     "SNAT": "ACCEPT",
     "MASQUERADE": "ACCEPT",
     "REDIRECT": "ACCEPT",
+    "SYNPROXY": "STOLEN",       # a SYN, which the rule has to ask for
 }
 # Targets after which the walk goes on.
 CONTINUE = {"RETURN", "MARK", "CONNMARK", "CT", "TEE", "TRACE", "LOG", "NFLOG"}
@@ -44,13 +45,15 @@ def parse_counters(word):
     return tuple(int(number) for number in word.strip("[]").split(":"))
 
 
-def verdicts(lines):
-    """Adds up the counters of everything that decides."""
+def count_verdicts(lines):
+    """Adds up the counters of everything that decides, by family, table, chain, verdict, and
+    "packets" or "bytes"."""
     total = collections.Counter()
 
     def count(table, hook, verdict, packets, size):
         total[family, table, hook, verdict, "packets"] += packets
-        total[family, table, hook, verdict, "bytes"] += size
+        # A stolen packet has no bytes: it may be gone.
+        total[family, table, hook, verdict, "bytes"] += size if verdict != "STOLEN" else 0
 
     def add(table, policies, rules):
         users = collections.defaultdict(set)
@@ -93,6 +96,12 @@ def verdicts(lines):
         elif line.startswith("COMMIT"):
             add(table, policies, rules)
 
+    return total
+
+
+def verdicts(lines):
+    """Prints them."""
+    total = count_verdicts(lines)
     print("family table chain verdict packets bytes")
     for key in itertools.product(FAMILIES, TABLES, HOOKS, VERDICTS):
         if total[*key, "packets"]:
@@ -120,44 +129,62 @@ def sockopt(family, option, value):
         return buffer.raw
 
 
-def blob(table, family):
-    """Prints the entries of a table, by the structs of <linux/netfilter_ipv4/ip_tables.h>."""
+def read(table, family):
+    """Returns a table, by the structs of <linux/netfilter_ipv4/ip_tables.h>: its valid hooks,
+    where the chains of the hooks and their policies are, and the entries."""
     nr = len(family.hooks)
     info = struct.Struct(f"32sI{nr}I{nr}III")
     fields = info.unpack(sockopt(family, family.get_info, table.encode().ljust(info.size, b"\0")))
     valid, starts, ends, size = fields[1], fields[2:2 + nr], fields[2 + nr:2 + 2 * nr], fields[-1]
     request = struct.pack("32sI4x", table.encode(), size) + bytes(size)
-    entries = sockopt(family, family.get_info + 1, request)[40:]
+    return valid, starts, ends, sockopt(family, family.get_info + 1, request)[40:]
 
+
+def entries(table, family):
+    """Returns the entries of a table: offset, chain, number of the rule or "policy", target,
+    comment."""
+    valid, starts, ends, data = read(table, family)
     chain_at = {starts[i]: hook for i, hook in enumerate(family.hooks) if valid & 1 << i}
-    policy_at = {ends[i] for i in range(nr) if valid & 1 << i}
-    chain, number, offset = None, 0, 0
-    while offset < size:
-        target_offset, next_offset = struct.unpack_from("HH", entries, offset + family.target_offset)
+    policy_at = {ends[i] for i in range(len(ends)) if valid & 1 << i}
+    found, chain, number, offset = [], None, 0, 0
+    while offset < len(data):
+        target_offset, next_offset = struct.unpack_from("HH", data, offset + family.target_offset)
         if offset in chain_at:
             chain, number = chain_at[offset], 0
 
         comment, at = "", offset + family.matches
         while at < offset + target_offset:
-            length, name = struct.unpack_from("H29s", entries, at)
+            length, name = struct.unpack_from("H29s", data, at)
             if name.split(b"\0")[0] == b"comment":
-                comment = entries[at + 32:at + length].split(b"\0")[0].decode()
+                comment = data[at + 32:at + length].split(b"\0")[0].decode()
             at += length
 
-        name = entries[offset + target_offset + 2:][:29].split(b"\0")[0].decode()
+        name = data[offset + target_offset + 2:][:29].split(b"\0")[0].decode()
         if name == "ERROR":
-            chain = entries[offset + target_offset + 32:][:30].split(b"\0")[0].decode()
+            chain = data[offset + target_offset + 32:][:30].split(b"\0")[0].decode()
             number = 0
         else:
             number += 1
             place = "policy" if offset in policy_at else number
-            print(offset, chain, place, name or "-", comment)
+            found.append((offset, chain, place, name or "-", comment))
         offset += next_offset
+    return found
 
 
-if sys.argv[1:] == ["verdicts"]:
-    verdicts(sys.stdin)
-elif len(sys.argv) in (3, 4) and sys.argv[1] == "blob":
-    blob(sys.argv[2], BLOBS[(sys.argv + ["ipv4"])[3]])
-else:
-    sys.exit(__doc__)
+def blob(table, family):
+    """Prints the entries of a table."""
+    for entry in entries(table, family):
+        print(*entry)
+
+
+def main():
+    if sys.argv[1:] == ["verdicts"]:
+        verdicts(sys.stdin)
+    elif len(sys.argv) in (3, 4) and sys.argv[1] == "blob":
+        blob(sys.argv[2], BLOBS[(sys.argv + ["ipv4"])[3]])
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()
