@@ -3,7 +3,7 @@
 # The commands of iptverdict. Each is a script in tools/; 'make help' lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kernels bench bench-doc bench-here deb vm toolbox kernel module series apply patches clean
+.PHONY: help run test test-kernels soak bench bench-doc bench-here deb vm toolbox kernel module series apply patches clean
 
 # CMD goes to the scripts as it was typed: a $ in it is the shell's, not make's.
 IPTVERDICT_CMD := $(value CMD)
@@ -18,6 +18,8 @@ make run                 the main job: everything is set up, the patched kernel 
 make test                all tests; the last line says how many passed and failed
 make test-kernels        on all kernels that we support: does the series apply, compile by
                          gcc and clang, boot? About an hour
+make soak                what takes too long for make test, hours in all; PARTS= for less:
+                         oracle churn nets cpus debug
 make bench               what every way to see verdicts costs, and what it loses; PARTS= for less:
                          cost packet lost parallel reading story
 make bench-doc           the same, and puts tables and plots into Documentation/ and README
@@ -58,6 +60,9 @@ test:
 
 test-kernels:
 	@tools/testing/kernels
+
+soak:
+	@tools/testing/soak $(PARTS)
 
 bench:
 	@tools/testing/bench/run $(PARTS)

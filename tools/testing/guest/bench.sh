@@ -3,6 +3,8 @@
 #
 # make bench-here, on a machine that runs a patched kernel: this guest, which is too
 # slow to build anything.
+#
+# needs CONFIG_RUST
 
 # shellcheck source=tools/env.sh
 . "$(dirname "$(realpath "$0")")/../../env.sh"

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Sets a counter of the module iptverdict, on the CPU that this is loaded on, to what
+ * real traffic would take centuries for. Its work is done when it is loaded, which
+ * ends in ECANCELED.
+ */
+#include <linux/module.h>
+#include <linux/percpu.h>
+#include <linux/tracepoint.h>
+#include <linux/netfilter_ipv4/ip_tables.h>
+#include <trace/events/iptables.h>
+
+static unsigned int slot;
+module_param(slot, uint, 0);
+MODULE_PARM_DESC(slot, "Which: table, hook and verdict as index() of the module has them");
+
+static unsigned long packets;
+module_param(packets, ulong, 0);
+
+static unsigned long bytes;
+module_param(bytes, ulong, 0);
+
+/* As in the module. */
+struct count {
+	u64 packets;
+	u64 bytes;
+};
+
+static int __init ipt_counter_init(void)
+{
+	struct tracepoint_func *probe = rcu_access_pointer(__tracepoint_ipt_verdict.funcs);
+	struct count __percpu *counts;
+
+	if (!probe || !probe->func || slot >= 512)
+		return -EINVAL;
+	/* The data of its probe is nothing but the per-CPU pointer. */
+	counts = *(struct count __percpu **)probe->data;
+	this_cpu_write(counts[slot].packets, packets);
+	this_cpu_write(counts[slot].bytes, bytes);
+	return -ECANCELED;
+}
+module_init(ipt_counter_init);
+
+MODULE_DESCRIPTION("Sets a counter of iptverdict");
+MODULE_LICENSE("GPL");

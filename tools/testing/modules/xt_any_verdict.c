@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A target that gives any verdict, for those that no target of the kernel gives.
+ *
+ * It is called CLASSIFY, which our kernels do not have: iptables knows that, and has
+ * an option for it with a number of 32 bits. --set-class ffff:00ff is the verdict
+ * 0xffff00ff.
+ */
+#include <linux/module.h>
+#include <linux/netfilter/x_tables.h>
+#include <linux/netfilter/xt_CLASSIFY.h>
+
+static unsigned int any_verdict(struct sk_buff *skb, const struct xt_action_param *par)
+{
+	const struct xt_classify_target_info *info = par->targinfo;
+
+	return info->priority;
+}
+
+static struct xt_target target __read_mostly = {
+	.name = "CLASSIFY",
+	.family = NFPROTO_UNSPEC,
+	.target = any_verdict,
+	.targetsize = sizeof(struct xt_classify_target_info),
+	.me = THIS_MODULE,
+};
+
+static int __init any_verdict_init(void)
+{
+	return xt_register_target(&target);
+}
+
+static void __exit any_verdict_exit(void)
+{
+	xt_unregister_target(&target);
+}
+
+module_init(any_verdict_init);
+module_exit(any_verdict_exit);
+
+MODULE_DESCRIPTION("A target that gives any verdict");
+MODULE_LICENSE("GPL");
