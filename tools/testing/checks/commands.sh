@@ -145,6 +145,7 @@ check_line "a kernel image that is not there" 1 "no kernel /nowhere/vmlinuz" \
 	env KIMG=/nowhere/vmlinuz tools/testing/vm/run true
 check_line "an unknown part of the bench" 1 "no part speed of the bench: there are cost" \
 	tools/testing/bench/run speed
+check_line "an unknown part of the soak" 2 "no part speed of the soak: there are oracle" make soak PARTS=speed
 check_line "an unknown mechanism" 1 "no mechanism perl: there are iptverdict" \
 	env MECHANISMS=perl tools/testing/bench/run cost
 check "the status of a command in the guest" ends_with 7 tools/testing/vm/run 'exit 7'
