@@ -11,7 +11,6 @@ import sys
 
 SYS_FINIT_MODULE = 313  # x86-64
 
-
 number, what, path = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 libc = ctypes.CDLL(None, use_errno=True)
 fd = os.open(path, os.O_WRONLY if what == "reset" else os.O_RDONLY)
@@ -19,10 +18,9 @@ fd = os.open(path, os.O_WRONLY if what == "reset" else os.O_RDONLY)
 buffer = ctypes.create_string_buffer(b"1", 65536)
 nth = os.open("/proc/thread-self/fail-nth", os.O_RDWR)
 wanted = str(number).encode()
-parameters = b""
 os.pwrite(nth, wanted, 0)
 if what == "load":
-    result = libc.syscall(SYS_FINIT_MODULE, fd, parameters, 0)
+    result = libc.syscall(SYS_FINIT_MODULE, fd, b"", 0)
 elif what == "reset":
     result = libc.write(fd, buffer, 1)
 else:

@@ -73,22 +73,9 @@ check "make module" make module
 check "which is a module of that kernel" \
 	bash -c "tools/toolbox/enter modinfo -F vermagic build/module/samples/rust/iptverdict.ko | grep -q '^$KVER'"
 
-# The user's own tree: the files that the series changes make one.
+# The user's own tree.
 mapfile -t changed < <(git -C "$KTREE" diff --name-only --diff-filter=M origin/base HEAD)
 mapfile -t added < <(git -C "$KTREE" diff --name-only --diff-filter=A origin/base HEAD)
-own_tree() {
-	local file
-	rm -rf "$tmp/own"
-	for file in Kbuild Makefile include/linux/tracepoint.h "${changed[@]}"; do
-		mkdir -p "$tmp/own/$(dirname "$file")"
-		git -C "$KTREE" show "origin/base:$file" >"$tmp/own/$file"
-	done
-}
-in_git() {
-	git -C "$tmp/own" init --quiet
-	git -C "$tmp/own" add --force .
-	git -C "$tmp/own" -c user.name=me -c user.email=me@localhost commit --quiet --message mine
-}
 snapshot() {
 	(cd "$tmp/own" && find . -path ./.git -prune -o -type f -print0 | sort -z | xargs -0 sha256sum)
 }
@@ -101,35 +88,35 @@ has_series() {
 check_line "apply without KSRC" 2 "say which kernel tree" make apply
 check_line "apply to what is not there" 2 "no such directory" make apply KSRC="$tmp/none"
 check_line "apply to no kernel tree" 2 "is no kernel source tree" make apply KSRC="$tmp"
-own_tree
+own_tree "$tmp/own"
 check "apply to a tree without git" make apply KSRC="$tmp/own"
 check "puts in all of it" has_series
 before=$(snapshot)
 check_line "a second time" 2 "already" make apply KSRC="$tmp/own"
 check "changes nothing" test "$before" == "$(snapshot)"
-own_tree
-in_git
+own_tree "$tmp/own"
+in_git "$tmp/own"
 check "apply to a git tree" make apply KSRC="$tmp/own"
 check "puts in all of it" has_series
 check "as commits" test "$(git -C "$tmp/own" rev-list --count HEAD)" == $((1 + $(series | wc -l)))
-own_tree
+own_tree "$tmp/own"
 sed -i 's/^VERSION =.*/VERSION = 6/; s/^PATCHLEVEL =.*/PATCHLEVEL = 12/' "$tmp/own/Makefile"
-in_git
+in_git "$tmp/own"
 check "apply to an older kernel" make apply KSRC="$tmp/own"
 check "puts in the C part" test -f "$tmp/own/include/trace/events/arptables.h" -a \
 	! -e "$tmp/own/rust/kernel/percpu.rs"
-own_tree
+own_tree "$tmp/own"
 # The patch of the probes is the first that touches this file.
 sed -i 's/pub use declare_trace;/pub use somebody_elses;/' "$tmp/own/rust/kernel/tracepoint.rs"
 before=$(snapshot)
 check_line "apply to a tree that has changed too much" 2 "patches/[0-9]+-rust-tracepoint-.* does not apply .*nothing was changed" make apply KSRC="$tmp/own"
 check "changes nothing" test "$before" == "$(snapshot)"
-in_git
+in_git "$tmp/own"
 before=$(git -C "$tmp/own" rev-parse HEAD)
 check_line "the same, with git" 2 "patches/[0-9]+-rust-tracepoint-.* does not apply .*nothing was changed" make apply KSRC="$tmp/own"
 check "changes nothing" test "$before" == "$(git -C "$tmp/own" rev-parse HEAD)"
-own_tree
-in_git
+own_tree "$tmp/own"
+in_git "$tmp/own"
 echo >>"$tmp/own/MAINTAINERS"
 before=$(snapshot)
 check_line "apply to a tree with uncommitted changes" 2 "commit them first; nothing was changed" make apply KSRC="$tmp/own"

@@ -35,6 +35,25 @@ check_line() {
 	fi
 }
 
+# own_tree DIR: a kernel tree of a user's own, for what applies the series: the files
+# that it changes, and looks at, are enough of one.
+own_tree() {
+	local file
+	rm -rf "$1"
+	for file in Kbuild Makefile include/linux/tracepoint.h \
+		$(git -C "$KTREE" diff --name-only --diff-filter=M origin/base HEAD); do
+		mkdir -p "$1/$(dirname "$file")"
+		git -C "$KTREE" show "origin/base:$file" >"$1/$file"
+	done
+}
+
+# in_git DIR: makes it a git work tree, with one commit.
+in_git() {
+	git -C "$1" init --quiet
+	git -C "$1" add --force .
+	git -C "$1" -c user.name=me -c user.email=me@localhost commit --quiet --message mine
+}
+
 done_testing() {
 	echo "1..$count"
 }

@@ -29,71 +29,66 @@ head_of() {
 check "both have the same kernel tree" test "$(head_of one)" == "$(head_of two)"
 
 # Interruptions, each at a random moment of the time that the command takes.
-clone=$tmp/one
-cd "$clone"
-# A tree of the user's own: the files that the series changes.
-own_tree() {
-	local file
-	git init --quiet "$tmp/own tree"
-	for file in Kbuild Makefile include/linux/tracepoint.h \
-		$(git -C "$KTREE" diff --name-only --diff-filter=M origin/base HEAD); do
-		mkdir -p "$tmp/own tree/$(dirname "$file")"
-		git -C "$KTREE" show "origin/base:$file" >"$tmp/own tree/$file"
-	done
-	git -C "$tmp/own tree" add --force .
-	git -C "$tmp/own tree" -c user.name=me -c user.email=me@localhost commit --quiet --message mine
-}
-own_tree
-
-# Anew each time: there is something to assemble.
-assembles() {
-	sed -i '$d' samples/rust/rust_drops.rs
-	echo "} // $RANDOM" >>samples/rust/rust_drops.rs
-	tools/kernel/assemble
-}
-again() {
-	rm -rf "$tmp/own tree"
-	own_tree
-	make apply KSRC="$tmp/own tree"
-}
-export -f assembles own_tree again
-export tmp KTREE
-kills=0
-# interrupt COMMAND...: five times, and once to the end.
+cd "$tmp/one"
+# interrupt SIGNALS PREPARE COMMAND...: five times, and once to the end; before each, what
+# gives it something to do.
 interrupt() {
-	local start i signals=(INT TERM KILL)
+	local prepare=$2 start took moment rc i=0 tries signals
+	read -ra signals <<<"$1"
+	shift 2
+	# The first time may take longer.
+	"$prepare" && "$@" && "$prepare" || return 1
 	start=$(date +%s%N)
 	"$@" || return 1
-	local took=$((($(date +%s%N) - start) / 1000000))
-	for i in 0 1 2 3 4; do
-		timeout --signal="${signals[i % 3]}" "$(awk -v t=$((took * (RANDOM % 100) / 100 + 1)) 'BEGIN { print t / 1000 }')" \
-			"$@" || :
+	took=$((($(date +%s%N) - start) / 1000000))
+	for ((tries = 0; i < 5 && tries < 50; tries++)); do
+		"$prepare" || return 1
+		rc=0
+		moment=$((took * (RANDOM % 100) / 100 + 1))
+		timeout --signal="${signals[i % ${#signals[@]}]}" \
+			"$(printf '%d.%03d' $((moment / 1000)) $((moment % 1000)))" "$@" || rc=$?
+		# It may have been through before.
+		if ((rc == 124 || rc == 137)); then
+			i=$((i + 1))
+			echo "$*" >>"$tmp/interrupted"
+		fi
 	done
-	"$@"
+	"$prepare" && "$@"
 }
-for command in assembles "make series" "make toolbox CMD=true" "make -C $REPO module"; do
-	# shellcheck disable=SC2086 # a command
-	check "interrupted, and run again: ${command/$REPO/.}" interrupt bash -c "RANDOM=$RANDOM; $command"
-	kills=$((kills + 5))
-done
+
+change_file() {
+	sed -i '$d' samples/rust/rust_drops.rs
+	echo "} // $RANDOM" >>samples/rust/rust_drops.rs
+}
+all="INT TERM KILL"
+check "interrupted, and run again: assemble" interrupt "$all" change_file tools/kernel/assemble
 check "the tree that was assembled is what the repository says" \
 	cmp samples/rust/rust_drops.rs "build/linux-$KVER/samples/rust/rust_drops.rs"
 check "and has no other change" test -z "$(git -C "build/linux-$KVER" status --porcelain)"
-check "$kills interruptions" test $kills -ge 20
-# Only a kill leaves something behind in a tree that is not ours, and it is said what.
-check "apply, to a path with a blank" make apply KSRC="$tmp/own tree"
-for signal in INT TERM; do
-	rm -rf "$tmp/own tree"
-	own_tree
-	applied() {
-		local i
-		for ((i = 1; i < 8; i++)); do
-			timeout --signal="$signal" 0.$((i * 12)) make apply KSRC="$tmp/own tree" 2>/dev/null || :
-		done
-		make apply KSRC="$tmp/own tree" || [[ $(git -C "$tmp/own tree" rev-list --count HEAD) == $((1 + $(series | wc -l))) ]]
-	}
-	check "apply, interrupted by $signal and run again" applied
-done
+check "interrupted, and run again: make series" interrupt "$all" true make series
+check "interrupted, and run again: make toolbox" interrupt "$all" true make toolbox CMD=true
+check "interrupted, and run again: make module" interrupt "$all" true make -C "$REPO" module
+
+# A tree that is not ours, at a path with a blank, has all of the series then, or none. A
+# kill can leave a git am in progress, which it says.
+own=$tmp/own\ tree
+own_commits() {
+	git -C "$own" rev-list --count HEAD
+}
+commits=$((1 + $(series | wc -l)))
+fresh_tree() {
+	if [[ -d $own ]] && (($(own_commits) == 1)); then
+		git -C "$own" diff --exit-code HEAD
+	elif [[ ! -d $own ]] || (($(own_commits) == commits)); then
+		own_tree "$own" && in_git "$own"
+	else
+		echo "$(own_commits) of $commits commits"
+		return 1
+	fi
+}
+check "interrupted, and run again: make apply" interrupt "INT TERM" fresh_tree make apply KSRC="$own"
+check "which is all of it" test "$(own_commits)" == "$commits"
+check "at least 20 interruptions" test "$(wc -l <"$tmp/interrupted")" -ge 20
 cd "$REPO"
 
 # Places.
