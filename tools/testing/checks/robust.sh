@@ -65,6 +65,22 @@ check "interrupted, and run again: assemble" interrupt "$all" change_file tools/
 check "the tree that was assembled is what the repository says" \
 	cmp samples/rust/rust_drops.rs "build/linux-$KVER/samples/rust/rust_drops.rs"
 check "and has no other change" test -z "$(git -C "build/linux-$KVER" status --porcelain)"
+# The moment that is hard to hit: files are being checked out, one is there already.
+half_way() {
+	local tree=build/linux-$KVER stamp=build/linux-$KVER/.git/iptverdict old new key
+	old=$(git -C "$tree" rev-parse HEAD)
+	cp "$stamp" "$tmp/stamp"
+	change_file
+	tools/kernel/assemble || return 1
+	read -r key new <"$stamp"
+	git -C "$tree" checkout --quiet --detach "$old" || return 1
+	cp "$tmp/stamp" "$stamp"
+	echo "$key $old $new" >"$stamp.next"
+	cp samples/rust/rust_drops.rs "$tree/samples/rust/"
+	touch "$tree/.git/index.lock"
+	tools/kernel/assemble && [[ $(git -C "$tree" rev-parse HEAD) == "$new" && ! $(git -C "$tree" status --porcelain) ]]
+}
+check "interrupted in a checkout, and run again" half_way
 check "interrupted, and run again: make series" interrupt "$all" true make series
 check "interrupted, and run again: make toolbox" interrupt "$all" true make toolbox CMD=true
 check "interrupted, and run again: make module" interrupt "$all" true make -C "$REPO" module
@@ -88,6 +104,19 @@ fresh_tree() {
 }
 check "interrupted, and run again: make apply" interrupt "INT TERM" fresh_tree make apply KSRC="$own"
 check "which is all of it" test "$(own_commits)" == "$commits"
+# From when it has begun to the end, by the group of processes, as a terminal does.
+in_the_middle() {
+	local pid
+	fresh_tree || return 1
+	set -m
+	make apply KSRC="$own" &
+	pid=$!
+	set +m
+	until [[ -d $own/.git/rebase-apply ]]; do kill -0 $pid || return 1; done
+	while kill -INT -- -$pid 2>/dev/null; do sleep 0.01; done
+	[[ $(own_commits) == "$commits" && ! $(git -C "$own" status --porcelain) ]]
+}
+check "interrupted in the middle of git am, again and again" in_the_middle
 check "at least 20 interruptions" test "$(wc -l <"$tmp/interrupted")" -ge 20
 cd "$REPO"
 
