@@ -26,18 +26,18 @@ for name in failslab fail_page_alloc fail_function; do
 	[[ ! -e $debug/$name/min-order ]] || echo 0 >$debug/$name/min-order
 done
 
-# within START END [KIND...]: only what fails within that code counts, of those kinds.
+# within FUNCTION KIND...: only what fails within that function counts, of those kinds.
 within() {
-	local kind
-	for kind in "${@:3}"; do
-		echo "$1" >"$debug/$kind/require-start"
-		echo "$2" >"$debug/$kind/require-end"
+	local kind start end
+	read -r start end < <(sort /proc/kallsyms | awk -v name="$1" '
+		found { print "0x" $1; exit }
+		$3 == name { print "0x" $1; found = 1 }' | xargs)
+	for kind in "${@:2}"; do
+		echo "$start" >"$debug/$kind/require-start"
+		echo "$end" >"$debug/$kind/require-end"
 	done
 }
 kinds="failslab fail_page_alloc fail_function"
-# do_init_module() is what calls the module's own initialisation.
-read -r init init_end < <(sort /proc/kallsyms |
-	awk 'found { print "0x" $1; exit } $3 == "do_init_module" { print "0x" $1; found = 1 }' | xargs)
 
 # inject FUNCTION...: these fail, too.
 inject() {
@@ -61,44 +61,43 @@ rmmod iptverdict
 echo clear >$debug/kmemleak
 dmesg --clear
 
-# Loading.
+# failing WHAT FILE [MAX]: one after the other, into $work/WHAT.
+failing() {
+	"$fail_nth" "$@" >"$work/$1"
+}
+# results WHAT [PATTERN]: how many there were of these.
+results() {
+	grep -cE "^[0-9]+ ${2:-}" "$work/$1" || :
+}
+# surprises WHAT: what is neither success nor a clean error; and it has to come to an end.
+surprises() {
+	grep -vxE '[0-9]+ (ok|ENOMEM) something|[0-9]+ ok nothing' "$work/$1" || :
+	tail -n 1 "$work/$1" | grep -v ' ok nothing$' || :
+}
+
+# Loading: do_init_module() is what calls the module's own initialisation.
+module=$(modinfo -F filename iptverdict)
 # shellcheck disable=SC2086 # lists
 {
 	inject $functions
-	within "$init" "$init_end" $kinds
+	within do_init_module $kinds
 }
-module=$(modinfo -F filename iptverdict)
-failed=0 survived=0 bad=
-for ((n = 1; n < 1000; n++)); do
-	result=$("$fail_nth" $n load "$module")
-	case $result in
-	"loaded, nothing failed") break ;;
-	"loaded, something failed")
-		# As C does, the kernel goes on without files in debugfs, or memory for its own notes.
-		survived=$((survived + 1))
-		rmmod iptverdict || bad+=" $n:rmmod"
-		;;
-	"ENOMEM, something failed") failed=$((failed + 1)) ;;
-	*) bad+=" $n:$result" ;;
-	esac
-	[[ ! -d /sys/module/iptverdict && ! -d $debugfs ]] || bad+=" $n:left"
-done
-check "when one of the $((n - 1)) steps of loading fails: a clean error, or a module that works" "$bad" ""
-check_that "of which $failed are errors, and $survived are survived" test $failed -ge 8
-rmmod iptverdict
+failing load "$module"
+check "$(results load '.* something') steps of loading fail, each in turn: a clean error, or a module that works" \
+	"$(surprises load)" ""
+# As C does, the kernel goes on without files in debugfs, or memory for its own notes.
+check_that "of which $(results load ENOMEM) are errors, and $(results load 'ok something') are survived" \
+	test "$(results load ENOMEM)" -ge 8
 check "no probe is left behind" "$(dmesg | grep -c 'left [0-9]* probe' || :)" 0
 
-# Each of the functions alone.
-within 1 2 failslab fail_page_alloc
+# Each of the functions alone: nothing else fails within what is not called.
+within fail_functions_exit failslab fail_page_alloc
 for name in $functions; do
 	inject "$name"
-	result=$("$fail_nth" 1 load "$module")
+	failing load "$module" 1
 	case $name in
-	debugfs_*)
-		check "$name fails: the module is loaded all the same" "$result" "loaded, something failed"
-		rmmod iptverdict
-		;;
-	*) check "$name fails: so does loading" "$result" "ENOMEM, something failed" ;;
+	debugfs_*) check "$name fails: the module is loaded all the same" "$(cat "$work/load")" "1 ok something" ;;
+	*) check "$name fails: so does loading" "$(cat "$work/load")" "1 ENOMEM something" ;;
 	esac
 done
 inject
@@ -108,28 +107,16 @@ check_that "the next load works" modprobe iptverdict
 host client ping -qc 3 -i 0.05 $server >/dev/null
 ipt router -L -n >/dev/null
 host client ping -qc 3 -i 0.05 $server >/dev/null
-before=$(cat $debugfs/stats)
-check "and counts" "$(grep FORWARD <<<"$before")" "ipv4 filter FORWARD ACCEPT 6 504"
-# shellcheck disable=SC2086 # a list
-within 0 0xffffffffffffffff $kinds
-bad='' failed=0
-for what in reset stats percpu; do
-	for ((n = 1; n < 200; n++)); do
-		result=$("$fail_nth" $n $what $debugfs/$what)
-		case $result in
-		"done, nothing failed") break ;;
-		"done, something failed") ;;
-		"ENOMEM, something failed")
-			failed=$((failed + 1))
-			[[ $what != reset || $(cat $debugfs/stats) == "$before" ]] || bad+=" $what $n:changed"
-			;;
-		*) bad+=" $what $n:$result" ;;
-		esac
-		[[ $what != reset || $result != done* ]] || before=$(cat $debugfs/stats)
-	done
+check "and counts" "$(grep FORWARD $debugfs/stats)" "ipv4 filter FORWARD ACCEPT 6 504"
+for file in stats percpu reset; do
+	[[ $file == reset ]] && function=full_proxy_write || function=full_proxy_read
+	# shellcheck disable=SC2086 # a list
+	within $function $kinds
+	failing $file $debugfs/$file
+	check "$(results $file '.* something') allocations of $file fail, each in turn: ENOMEM, or it works" \
+		"$(surprises $file)" ""
+	check_that "of which $(results $file ENOMEM) are errors" test "$(results $file ENOMEM)" -ge 1
 done
-check "when an allocation of a file fails: ENOMEM, and nothing has changed" "$bad" ""
-check_that "of which there were $failed" test $failed -gt 3
 rmmod iptverdict
 rmmod fail_functions
 
