@@ -33,6 +33,19 @@ for name in debugfs tracefs; do
 	check_fails "a container cannot mount $name" "denied|permitted" as_container mount -t $name none /mnt
 done
 check_fails "a container finds no stats" "No such file" as_container cat $debugfs/stats
+
+# A user's own container, whose root is that user, where the host's mounts are in sight.
+as_own_container() {
+	as_user unshare --user --map-root-user --net --mount --pid --fork "$@"
+}
+check "a user has containers" "$(as_own_container id -u)" 0
+for name in debugfs tracefs; do
+	check_fails "but cannot mount $name there" "denied|permitted" as_own_container mount -t $name none /mnt
+done
+for file in stats percpu; do
+	check_fails "nor read $file" "Permission denied" as_own_container cat $debugfs/$file
+done
+check_fails "nor reset" "Permission denied" as_own_container bash -c "echo 1 >$debugfs/reset"
 check "nothing was reset" "$(cat $debugfs/stats)" "$before"
 
 # Addresses of the kernel are hashed, or printed as zero, as %p has it.
