@@ -19,7 +19,7 @@ make test                all tests; the last line says how many passed and faile
 make test-kernels        on all kernels that we support: does the series apply, compile by
                          gcc and clang, boot? About an hour
 make soak                what takes too long for make test, hours in all; PARTS= for less:
-                         oracle churn nets cpus debug
+                         oracle churn nets cpus debug locks races
 make bench               what every way to see verdicts costs, and what it loses; PARTS= for less:
                          cost packet lost parallel reading story
 make bench-doc           the same, and puts tables and plots into Documentation/ and README
@@ -41,7 +41,7 @@ make patches             takes the commits of build/linux-$$KVER back into patch
 make clean               removes build/; the cache stays
 
 KVER=7.3                 the kernel, by the version of its Debian source package
-CONFIG=default           its configuration; debug is the instrumented one
+CONFIG=default           its configuration; debug, locks and races are instrumented ones
 COMPILER=clang           or gcc, which cannot build the Rust part
 KDIR=                    the kernel build directory, for make module and make vm
 VCPUS=2 QEMU_OPTS=       for the guest; also MEMORY= KERNEL_OPTS= VM_TIMEOUT= ACCEL=kvm|tcg

@@ -3,6 +3,7 @@
 #
 # Everything comes and goes under traffic: the module, BPF programs, rulesets, network
 # namespaces, CPUs, readers. CHURN: how often; the numbers below are multiplied by it.
+# LOADS: of the module, if other than ten times that.
 #
 # needs CONFIG_RUST
 
@@ -63,7 +64,7 @@ E
 flood_on
 
 # The module.
-n=$((10 * churn))
+n=${LOADS:-$((10 * churn))}
 for ((i = 0; i < n; i++)); do
 	modprobe iptverdict
 	rmmod iptverdict

@@ -31,7 +31,7 @@ echo "# seed $seed"
 nsenter --net=/run/netns/router python3 "$REPO/tools/testing/oracle/oracle.py" "$seed" "$rulesets" \
 	"$pins-raw_tp-maps" "$pins-fexit-maps" 2>&1 | tee "$work/oracle"
 read -r _ _ _ _ _ verdicts walked differences < <(tail -n 1 "$work/oracle")
-check "$rulesets random rulesets: differences" "$differences" 0
+check "$rulesets random rulesets: no difference" "$differences" 0
 check_that "$verdicts verdicts, of which $walked were walked in user space" \
 	test $((verdicts)) -gt $((100 * rulesets)) -a $((10 * walked)) -gt $((8 * verdicts))
 
