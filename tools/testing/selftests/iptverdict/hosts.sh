@@ -30,9 +30,14 @@ ip6t() {
 	ip netns exec "$name" ip6tables-legacy -w "$@"
 }
 
-# syn ADDRESS PORT: the client tries to connect, for a second.
+# syn ADDRESS PORT: the client tries to connect, until shortly before it would ask again.
 syn() {
-	host client timeout 1 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null || :
+	host client python3 -c "
+import socket
+try:
+    socket.create_connection(('$1', $2), 0.8)
+except OSError:
+    pass"
 }
 
 hosts="client router server"
