@@ -108,7 +108,14 @@ host client ping -qc 3 -i 0.05 $server >/dev/null
 ipt router -L -n >/dev/null
 host client ping -qc 3 -i 0.05 $server >/dev/null
 check "and counts" "$(grep FORWARD $debugfs/stats)" "ipv4 filter FORWARD ACCEPT 6 504"
-# all_fail PERCENT: of the allocations within.
+
+# A reset goes on without one of its allocations, but not when all fail after some pages.
+# memory PAGES: what there is.
+memory() {
+	echo $((4096 * $1)) >$debug/failslab/space
+	echo "$1" >$debug/fail_page_alloc/space
+}
+# all_fail PERCENT: of what allocates within, then.
 all_fail() {
 	local kind
 	for kind in failslab fail_page_alloc; do
@@ -118,10 +125,21 @@ all_fail() {
 }
 before=$(cat $debugfs/stats)
 within full_proxy_write failslab fail_page_alloc
-all_fail 100
-check_fails "a reset without memory" "Cannot allocate memory" bash -c "echo 1 >$debugfs/reset"
-all_fail 0
-check "has changed nothing" "$(cat $debugfs/stats)" "$before"
+changed='' errors=0
+for ((pages = 0; pages < 100; pages++)); do
+	memory $pages
+	all_fail 100
+	rc=0
+	error=$(bash -c "echo 1 >$debugfs/reset" 2>&1) || rc=$?
+	all_fail 0
+	((rc)) || break
+	errors=$((errors + 1))
+	[[ $error == *"Cannot allocate memory" && $(cat $debugfs/stats) == "$before" ]] || changed+=" $pages:$error"
+done
+check "$errors resets without enough memory: ENOMEM, and nothing has changed" "$changed" ""
+check_that "the first had none, the last of several enough" test $errors -ge 3 -a $pages -lt 100
+check "that one has" "$(grep FORWARD $debugfs/stats || :)" ""
+
 for file in stats percpu reset; do
 	[[ $file == reset ]] && function=full_proxy_write || function=full_proxy_read
 	# shellcheck disable=SC2086 # a list
@@ -130,6 +148,8 @@ for file in stats percpu reset; do
 	check "$(results $file '.* something') allocations of $file fail, each in turn: ENOMEM, or it works" \
 		"$(surprises $file)" ""
 	check_that "$file: there were some" test "$(results $file '.* something')" -ge 1
+	[[ $file == reset ]] || check_that "$file: of which $(results $file ENOMEM) are errors" \
+		test "$(results $file ENOMEM)" -ge 1
 done
 rmmod iptverdict
 rmmod fail_functions

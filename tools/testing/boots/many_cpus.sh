@@ -9,7 +9,7 @@
 # boot MEMORY=4G
 # boot ACCEL=tcg
 # boot KERNEL_OPTS=maxcpus=1
-# boot QEMU_OPTS=-cpu qemu64,x2apic=on -object memory-backend-ram,id=m0,size=2G -object memory-backend-ram,id=m1,size=2G -numa node,nodeid=0,memdev=m0,cpus=0-127 -numa node,nodeid=1,memdev=m1,cpus=128-255
+# boot QEMU_OPTS=-cpu qemu64,x2apic=on -smp sockets=2,cores=128 -object memory-backend-ram,id=m0,size=2G -object memory-backend-ram,id=m1,size=2G -numa node,nodeid=0,memdev=m0,cpus=0-127 -numa node,nodeid=1,memdev=m1,cpus=128-255
 # needs CONFIG_RUST
 
 # shellcheck source=tools/env.sh
