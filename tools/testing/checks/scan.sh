@@ -15,7 +15,9 @@ trap 'rm -f "$log"' EXIT
 scan() {
 	printf '%s\r\n' '[    0.000000] Linux version 7.3.4' '[    0.100000] kasan: KernelAddressSanitizer initialized' \
 		'[    0.200000] kmemleak: Kernel memory leak detector initialized' \
-		'[    0.300000] rcu: Hierarchical RCU implementation.' "${@/#/[   10.123456] }" >"$log"
+		'[    0.300000] rcu: Hierarchical RCU implementation.' \
+		'[    0.400000] kcsan: non-strict mode configured - use CONFIG_KCSAN_STRICT=y to see all data races' \
+		"${@/#/[   10.123456] }" >"$log"
 	"$REPO/tools/testing/vm/scan" "$log"
 }
 finds() {
@@ -58,13 +60,17 @@ allowed="BUG: KCSAN: data-race in tick_sched_timer / update_process_times"
 check "allowed: $allowed" scan "$allowed" "Call Trace:"
 check "what is beside it is found" finds "BUG: KASAN: use-after-free in foo" "$allowed"
 check "what comes after it is found" finds "WARNING: net/core/dev.c:1" "Call Trace:"
-hidden() {
+# last_found LINE...: of them, the last.
+last_found() {
 	local output
-	! output=$(scan "$allowed" "Call Trace:" "Oops: 0000") && grep -qF Oops <<<"$output"
+	! output=$(scan "$@") && grep -qF -- "${*: -1}" <<<"$output"
 }
 timer=("ODEBUG: object ffff888017e0fd48 is on stack ffff888017e08000, but NOT annotated." "Call Trace:")
 check "allowed by a line within" scan "${timer[@]}" " rust_doctest_kernel_time_hrtimer_rs_1+0x76/0x1c0"
 check "not allowed without that line" finds "${timer[@]}" " another_function+0x76/0x1c0"
-check "an allowed one does not hide the next" hidden
+check "an allowed one does not hide the next" last_found "$allowed" "Call Trace:" "Oops: 0000"
+check "nor a stack without a title" last_found "$allowed" "Call Trace:" "Call Trace: another"
+mapfile -t lines < <(seq -f 'line %g' 50)
+check "nor one that is far from it" last_found "$allowed" "${lines[@]}" "Call Trace: far"
 
 done_testing
