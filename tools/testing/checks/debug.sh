@@ -6,4 +6,4 @@
 # guest.
 
 set -euo pipefail
-CONFIG=debug exec "$(dirname "$0")/../run" kunit rust
+CONFIG=debug exec "$(dirname "$0")/../run" kunit rust leaks
