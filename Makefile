@@ -19,7 +19,7 @@ make test                all tests; the last line says how many passed and faile
 make test-kernels        on all kernels that we support: does the series apply, compile by
                          gcc and clang, boot? About an hour
 make soak                what takes too long for make test, hours in all; PARTS= for less:
-                         oracle churn nets cpus debug locks races
+                         oracle churn nets cpus debug memory locks races
 make bench               what every way to see verdicts costs, and what it loses; PARTS= for less:
                          cost packet lost parallel reading story
 make bench-doc           the same, and puts tables and plots into Documentation/ and README

@@ -4,6 +4,7 @@
 # Allocations and functions that fail, each in turn: when the module is loaded, and when
 # its files are used.
 #
+# boot KERNEL_OPTS=kmemleak=on
 # needs CONFIG_FAULT_INJECTION
 # needs CONFIG_RUST
 

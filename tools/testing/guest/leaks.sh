@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A module that leaks its registrations: does no harm but to memory, which kmemleak,
-# where the kernel has it, is not to tell of.
+# A module that leaks its registrations: it does no harm but to memory, so that it is
+# nothing for kmemleak.
 #
-# boot KERNEL_OPTS=kmemleak=off
 # needs CONFIG_RUST
 
 # shellcheck source=tools/env.sh
