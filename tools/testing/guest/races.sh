@@ -17,6 +17,15 @@ modprobe iptverdict
 ipt router -A INPUT -p udp -j DROP
 zero_counters
 
+# kcsan NAME VALUE: of its parameters. How many accesses it skips, and how many
+# microseconds it waits for the other CPU: more would be too slow for all tests.
+kcsan() {
+	echo "$2" >"/sys/module/kcsan/parameters/$1"
+}
+kcsan skip_watch 1000
+kcsan udelay_task 500
+kcsan udelay_interrupt 500
+
 touch "$work/go"
 for file in stats percpu; do
 	while [[ -e $work/go ]]; do cat $debugfs/$file >/dev/null; done &
