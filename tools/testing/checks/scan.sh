@@ -54,6 +54,8 @@ INFO: task ping:1 blocked for more than 120 seconds.
 unregister_netdevice: waiting for lo to become free. Usage count = 2
 refcount_t: underflow; use-after-free.
 pagealloc: memory corruption
+ping: page allocation failure: order:0, mode:0xcc0(GFP_KERNEL), nodemask=(null)
+bash: vmalloc error: size 8192, failed to allocate pages, mode:0xcc2(GFP_KERNEL), nodemask=(null)
 Call Trace:
 E
 allowed="BUG: KCSAN: data-race in tick_sched_timer / update_process_times"
