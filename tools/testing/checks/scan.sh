@@ -48,6 +48,7 @@ WARNING: inconsistent lock state
 WARNING: suspicious RCU usage
 WARNING: net/core/dev.c:1 at foo+0x1/0x2, CPU#0: ping/1
 ODEBUG: free active (active state 0) object: x object type: timer_list
+kmemleak: unreferenced object 0xffff888004566840 (size 64):
 kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
 rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:
 INFO: task ping:1 blocked for more than 120 seconds.
