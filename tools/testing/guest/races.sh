@@ -17,14 +17,18 @@ modprobe iptverdict
 ipt router -A INPUT -p udp -j DROP
 zero_counters
 
-# kcsan NAME VALUE: of its parameters. How many accesses it skips, and how many
-# microseconds it waits for the other CPU: more would be too slow for all tests.
-kcsan() {
-	echo "$2" >"/sys/module/kcsan/parameters/$1"
+# How many accesses KCSAN skips, and how many microseconds it waits for the other CPU, in
+# tasks and in interrupts: this is too slow for all tests.
+kcsan=(/sys/module/kcsan/parameters/{skip_watch,udelay_task,udelay_interrupt})
+set_kcsan() {
+	local file
+	for file in "${kcsan[@]}"; do
+		echo "$1" >"$file"
+		shift
+	done
 }
-kcsan skip_watch 1000
-kcsan udelay_task 500
-kcsan udelay_interrupt 500
+mapfile -t before < <(cat "${kcsan[@]}")
+set_kcsan 1000 500 500
 
 touch "$work/go"
 for file in stats percpu; do
@@ -45,6 +49,7 @@ done
 wait "${floods[@]}" || :
 rm "$work/go"
 wait
+set_kcsan "${before[@]}"
 
 both_counters "$work/got" "$work/saved"
 decided=$(awk '/ INPUT DROP / { print $5 }' "$work/got")
