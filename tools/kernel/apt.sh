@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# An apt for the kernel packages of any Debian suite, in the cache, by the mirror that
-# the toolbox was made from. Sourced, in the toolbox.
+# apt for the kernel packages of any Debian suite, with its state in the cache and the
+# mirror of the toolbox. Sourced, in the toolbox.
 
 apt=$CACHE/apt
 apt() {
@@ -13,7 +13,7 @@ apt() {
 		-o APT::Sandbox::User=root -o Acquire::Retries=5 "$@"
 }
 
-# update SUITE...: the lists of what they have.
+# update SUITE...: downloads the package lists of the suites.
 update() {
 	local uri suite
 	mkdir -p "$apt/lists/partial" "$apt/archives/partial"

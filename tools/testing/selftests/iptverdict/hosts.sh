@@ -1,38 +1,51 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Three hosts in a row, as network namespaces, and what iptables counts on them.
+# Three hosts in a row, as network namespaces: client, router, server. And the counters
+# of iptables on them.
 
-# The hosts: a client and a server, each with a veth to the router between.
+# Addresses: the router's are those that the client sees.
 client=10.0.1.2
 server=10.0.2.2
 router=10.0.1.1
-# shellcheck disable=SC2034 # it is others that use what is set here
+# shellcheck disable=SC2034 # the scripts that source this use them
 client6=fd00:1::2 server6=fd00:2::2 router6=fd00:1::1
 
+hosts="client router server"
+
+# host NAME COMMAND...: runs a command on a host. "ip netns exec" mounts a sysfs of the
+# namespace, without debugfs and tracefs.
 host() {
 	local name=$1
 	shift
 	ip netns exec "$name" "$@"
 }
 
+# in_net NAME COMMAND...: runs a command in a network namespace only: faster, and with the
+# mounts of the caller.
+in_net() {
+	local name=$1
+	shift
+	nsenter --net="/run/netns/$name" "$@"
+}
+
 # ipt HOST ARGS: iptables, on a host.
 ipt() {
 	local name=$1
 	shift
-	ip netns exec "$name" iptables-legacy -w "$@"
+	in_net "$name" iptables-legacy -w "$@"
 }
 
 # ip6t HOST ARGS: ip6tables, on a host.
 ip6t() {
 	local name=$1
 	shift
-	ip netns exec "$name" ip6tables-legacy -w "$@"
+	in_net "$name" ip6tables-legacy -w "$@"
 }
 
-# syn ADDRESS PORT: the client tries to connect, until shortly before it would ask again.
+# syn ADDRESS PORT: the client sends one SYN: it gives up before the first retransmission.
 syn() {
-	host client python3 -c "
+	in_net client python3 -c "
 import socket
 try:
     socket.create_connection(('$1', $2), 0.8)
@@ -40,7 +53,28 @@ except OSError:
     pass"
 }
 
-hosts="client router server"
+# wait_until COMMAND...: waits until the command succeeds, for at most 60 seconds.
+wait_until() {
+	local i
+	for ((i = 0; i < 600; i++)); do
+		! "$@" || return 0
+		sleep 0.1
+	done
+	echo "# waited 60 seconds in vain: $*"
+	return 1
+}
+
+# settle: waits until the hosts have sent and received nothing for 0.2 seconds.
+settle() {
+	local name before='' now
+	while
+		now=$(for name in $hosts; do in_net "$name" cat /proc/net/dev; done)
+		[[ $now != "$before" ]]
+	do
+		before=$now
+		sleep 0.2
+	done
+}
 
 make_hosts() {
 	local name
@@ -54,7 +88,7 @@ make_hosts() {
 	ip -n router addr add $router/24 dev r0
 	ip -n router addr add 10.0.2.1/24 dev r1
 	ip -n server addr add $server/24 dev s0
-	# Who is asked once is not asked again.
+	# Neighbours that have answered once are not asked again.
 	for name in client/c0 router/r0 router/r1 server/s0; do
 		host "${name%/*}" sysctl -qw \
 			"net.ipv6.neigh.${name#*/}.base_reachable_time_ms=3600000"
@@ -82,16 +116,16 @@ remove_hosts() {
 	done
 }
 
-# zero_counters: those of all rules and policies, and of the module. A packet that
-# comes between is counted by one of them only: until none has come.
+# zero_counters: resets the counters of all rules, of all policies and of the module. If a
+# packet came in between, only some of them counted it: tries again until none came.
 zero_counters() {
 	local name table
 	while
 		for name in $hosts; do
-			for table in $(host "$name" cat /proc/net/ip_tables_names); do
+			for table in $(in_net "$name" cat /proc/net/ip_tables_names); do
 				ipt "$name" -t "$table" -Z
 			done
-			for table in $(host "$name" cat /proc/net/ip6_tables_names 2>/dev/null); do
+			for table in $(in_net "$name" cat /proc/net/ip6_tables_names 2>/dev/null); do
 				ip6t "$name" -t "$table" -Z
 			done
 		done
@@ -103,17 +137,17 @@ zero_counters() {
 	done
 }
 
-# save_counters: the rulesets of all hosts, with counters.
+# save_counters: prints the rulesets of all hosts, with counters.
 save_counters() {
 	local name
 	for name in $hosts; do
-		host "$name" iptables-legacy-save -c
-		host "$name" ip6tables-legacy-save -c
+		in_net "$name" iptables-legacy-save -c
+		in_net "$name" ip6tables-legacy-save -c
 	done
 }
 
-# both_counters STATS RULESETS: writes what the module and what iptables has counted,
-# of one moment: nothing came between.
+# both_counters STATS RULESETS: writes the counters of the module and of iptables to these
+# files, as of one moment: tries again until no packet came in between.
 both_counters() {
 	local before
 	while

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# The toolbox: a Debian root in the cache. Sourced after env.sh.
+#
+# shellcheck disable=SC2034 # the scripts that source this use the variables
+
+SUITE=trixie
+
+# The name contains a hash of what determines the contents, so a change makes a new
+# toolbox.
+TOOLBOX=$CACHE/toolbox-$SUITE-$(cat "$REPO"/tools/toolbox/{packages,build-toolbox,customize,coldplug} | sha256sum | cut -c1-12)
+
+# mirror: prints the Debian mirror: MIRROR, or that of the host's own apt. Prints nothing
+# if there is neither; mmdebstrap has a default.
+mirror() {
+	if [[ ${MIRROR:-} ]]; then
+		echo "$MIRROR"
+	elif command -v apt-get >/dev/null; then
+		# shellcheck disable=SC2016 # apt expands these
+		apt-get indextargets --format '$(REPO_URI)' \
+			'Created-By: Packages' 'Origin: Debian' 'Label: Debian' \
+			2>/dev/null | sed -n 1p
+	fi
+}
+
+# need_writable: fails unless this user can write to build/ and to the cache.
+need_writable() {
+	local dir
+	for dir in "$BUILD" "$CACHE"; do
+		{ mkdir -p "$dir" 2>/dev/null && [[ -w $dir ]]; } ||
+			die "cannot write to $dir: this user needs write permission for the repository and the cache (XDG_CACHE_HOME=)"
+	done
+}
+
+# need_userns: fails unless this user can create user namespaces, which the toolbox
+# needs, also as root.
+need_userns() {
+	unshare --user --map-root-user true 2>/dev/null ||
+		die "this user may not create user namespaces: allow it (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0, user.max_user_namespaces)"
+}
