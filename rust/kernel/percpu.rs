@@ -2,12 +2,12 @@
 
 //! Dynamically allocated per-CPU data.
 //!
-//! A [`PerCpu<T>`] is one `T` for every possible CPU. A CPU adds to the integers in its own copy
-//! by an operation that preemption and interrupts cannot split, without a lock and without an
+//! A [`PerCpu<T>`] holds one `T` for every possible CPU. A CPU adds to the integers in its own copy
+//! with an operation that preemption and interrupts cannot split, without a lock and without an
 //! atomic instruction; any CPU may read the copy of any other.
 //!
-//! There is no way to get a reference to a copy: other contexts on the same CPU may change it at
-//! any time. Integers are reached by [`percpu::field!`], which names the same field in all copies.
+//! References to a copy are not available, because other contexts on the same CPU may change it at
+//! any time. Integers are accessed by [`percpu::field!`], which selects a field in all copies.
 //!
 //! C header: [`include/linux/percpu.h`](srctree/include/linux/percpu.h)
 //!
@@ -29,7 +29,7 @@
 //!
 //! let traffic = PerCpu::<[Traffic; 4]>::new_zeroed(GFP_KERNEL)?;
 //!
-//! // Any context may do this, interrupts included.
+//! // Allowed in any context, including interrupts.
 //! percpu::field!(traffic, [build: 2].packets).add(1);
 //! percpu::field!(traffic, [build: 2].bytes).add(1500);
 //!
@@ -63,10 +63,10 @@ use crate::{
     prelude::*, //
 };
 
-/// The largest per-CPU object, in bytes: `PCPU_MIN_UNIT_SIZE` of the C side.
+/// The size of the largest per-CPU object in bytes: `PCPU_MIN_UNIT_SIZE` in C.
 pub const MAX_SIZE: usize = 32 << 10;
 
-/// One `T` for every possible CPU, zeroed at first and freed on drop.
+/// One `T` for every possible CPU, initially zeroed and freed on drop.
 ///
 /// # Examples
 ///
@@ -110,7 +110,7 @@ unsafe impl<T> Sync for PerCpu<T> {}
 impl<T: Zeroable> PerCpu<T> {
     /// Allocates a zeroed copy of `T` for every possible CPU.
     ///
-    /// May sleep if `flags` say so. Fails the build if a `T` is larger than [`MAX_SIZE`].
+    /// May sleep if `flags` allow it. The build fails if `T` is larger than [`MAX_SIZE`].
     ///
     /// # Examples
     ///
@@ -147,14 +147,14 @@ impl<T: Zeroable> PerCpu<T> {
 }
 
 impl<T> PerCpu<T> {
-    /// Returns the per-CPU pointer: a base to project from, not an address to access.
+    /// Returns the per-CPU pointer, which can be projected but not dereferenced.
     #[doc(hidden)]
     #[inline(always)]
     pub fn as_ptr(&self) -> *mut T {
         self.ptr.as_ptr()
     }
 
-    /// Names the field at `ptr` in all copies of `self`.
+    /// Selects the field at `ptr` in all copies of `self`.
     ///
     /// # Safety
     ///
@@ -178,7 +178,7 @@ impl<T> Drop for PerCpu<T> {
     }
 }
 
-/// The same field in the copy of every CPU. Made by [`percpu::field!`](crate::percpu::field).
+/// A field in the copies of all CPUs, created by [`percpu::field!`](crate::percpu::field).
 ///
 /// # Examples
 ///
@@ -213,10 +213,10 @@ pub struct Field<'a, F> {
 }
 
 impl<F: Integer> Field<'_, F> {
-    /// Adds `value` to the copy of the CPU that this runs on, wrapping around at the limits.
+    /// Adds `value` to the copy of the current CPU, wrapping around at the limits.
     ///
-    /// Callable from any context; neither preemption nor an interrupt can come between. On x86-64
-    /// this is one instruction.
+    /// Callable from any context; neither preemption nor an interrupt can split the addition. On
+    /// x86-64, it is one instruction.
     ///
     /// # Examples
     ///
@@ -240,10 +240,10 @@ impl<F: Integer> Field<'_, F> {
 }
 
 impl<F: ReadRemote> Field<'_, F> {
-    /// Reads the copy of `cpu`, which may be another CPU, online or not.
+    /// Reads the copy of `cpu`, which may be another CPU, online or offline.
     ///
-    /// The value is one that the copy has had: it cannot tear, but it may be out of date, and says
-    /// nothing of other fields.
+    /// The read cannot tear, but the value may be out of date, and reads of several fields are not
+    /// consistent with each other.
     ///
     /// # Examples
     ///
@@ -271,7 +271,7 @@ impl<F: ReadRemote> Field<'_, F> {
 
     /// Sums the copies of all possible CPUs, wrapping around at the limits.
     ///
-    /// The sum is exact when no CPU adds meanwhile.
+    /// The sum is exact if no CPU adds to the field meanwhile.
     ///
     /// # Examples
     ///
@@ -283,7 +283,7 @@ impl<F: ReadRemote> Field<'_, F> {
     ///
     /// let balance = PerCpu::<i32>::new_zeroed(GFP_KERNEL)?;
     ///
-    /// // What one CPU adds, another may take away.
+    /// // One CPU may subtract what another CPU has added.
     /// percpu::field!(balance).add(3);
     /// percpu::field!(balance).add(-3);
     /// assert_eq!(percpu::field!(balance).sum(), 0);
@@ -294,7 +294,7 @@ impl<F: ReadRemote> Field<'_, F> {
     }
 }
 
-/// An integer that a CPU can add to in its own copy of per-CPU data.
+/// An integer in per-CPU data, to which a CPU can add in its own copy.
 ///
 /// # Examples
 ///
@@ -322,12 +322,12 @@ pub unsafe trait Integer: Copy + Zeroable {
     #[doc(hidden)]
     unsafe fn this_cpu_add(ptr: *mut Self, value: Self);
 
-    /// The sum of two values, wrapping around at the limits.
+    /// Returns the sum of two values, wrapping around at the limits.
     #[doc(hidden)]
     fn wrapping_add(self, other: Self) -> Self;
 }
 
-/// An [`Integer`] that is loaded at once, so that another CPU may read it.
+/// An [`Integer`] that is loaded in a single access, so that other CPUs may read it.
 ///
 /// # Examples
 ///
@@ -391,7 +391,7 @@ impl_integer! {
     isize => this_cpu_add_u32(u32),
 }
 
-/// A CPU that may be online at some time while the system is up, and so has per-CPU data.
+/// A CPU that can be online at some time while the system runs, and so has per-CPU data.
 ///
 /// # Examples
 ///
@@ -410,7 +410,7 @@ impl_integer! {
 pub struct PossibleCpu(CpuId);
 
 impl PossibleCpu {
-    /// Returns `cpu` if it is a possible one.
+    /// Returns `cpu` if it is a possible CPU.
     ///
     /// # Examples
     ///
@@ -420,7 +420,7 @@ impl PossibleCpu {
     ///     percpu::PossibleCpu, //
     /// };
     ///
-    /// // The CPU that this runs on is a possible one.
+    /// // The current CPU is a possible CPU.
     /// assert!(PossibleCpu::new(CpuId::current()).is_some());
     /// ```
     pub fn new(cpu: CpuId) -> Option<Self> {
@@ -463,10 +463,11 @@ pub fn possible_cpus() -> impl Iterator<Item = PossibleCpu> + Clone {
         .filter_map(PossibleCpu::new)
 }
 
-/// Names a field of a [`PerCpu`], in the copies of all CPUs, as a [`Field`].
+/// Selects a field of a [`PerCpu`] in the copies of all CPUs, as a [`Field`].
 ///
-/// The first argument is a place of type [`PerCpu`], the rest is a projection as
-/// [`ptr::project!`](crate::ptr::project) takes it; without one, the whole is the field.
+/// The first argument is a place expression of type [`PerCpu`], the rest is a projection in the
+/// syntax of [`ptr::project!`](crate::ptr::project). Without a projection, the field is the whole
+/// `T`.
 ///
 /// # Examples
 ///
@@ -479,10 +480,10 @@ pub fn possible_cpus() -> impl Iterator<Item = PossibleCpu> + Clone {
 /// let table = PerCpu::<[[u64; 2]; 8]>::new_zeroed(GFP_KERNEL)?;
 /// let row = 5;
 ///
-/// // An index that is only known at run time is checked when it is used ...
+/// // An index that is only known at run time is checked at run time ...
 /// percpu::field!(table, [try: row][build: 0]).add(7);
 ///
-/// // ... unless the compiler can prove it in bounds.
+/// // ... unless the compiler can prove that it is in bounds.
 /// assert_eq!(percpu::field!(table, [build: row & 7][build: 0]).sum(), 7);
 /// # Ok::<(), Error>(())
 /// ```
@@ -566,9 +567,9 @@ mod tests {
         by_two: PerCpu<[i32; 2]>,
     }
 
-    /// Adds what only this CPU adds, in an interrupt or with interrupts disabled.
+    /// Adds an amount specific to this CPU, in an interrupt or with interrupts disabled.
     extern "C" fn work(data: *mut c_void) {
-        // SAFETY: `work_on_all_cpus()` passes a `Work` that it keeps until all CPUs are through.
+        // SAFETY: `work_on_all_cpus()` passes a `Work` that it keeps until all CPUs are done.
         let work = unsafe { &*data.cast::<Work>() };
 
         for _ in 0..=CpuId::current().as_u32() {
@@ -624,7 +625,7 @@ mod tests {
     fn allocation_failure_is_an_error() -> Result {
         let mut all = KVec::new();
 
-        // Without waiting, no memory is added to what the allocator has: a few MiB at most.
+        // With `GFP_NOWAIT`, the allocator does not grow: it has a few MiB at most.
         let failed = loop {
             match PerCpu::<[u8; MAX_SIZE]>::new_zeroed(GFP_NOWAIT | __GFP_NOWARN) {
                 Ok(big) if all.len() < 4096 => all.push(big, GFP_KERNEL)?,
@@ -634,7 +635,7 @@ mod tests {
         };
         assert!(failed);
 
-        // What was had is given back.
+        // The memory is freed.
         drop(all);
         assert!(PerCpu::<[u8; MAX_SIZE]>::new_zeroed(GFP_KERNEL).is_ok());
         Ok(())

@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Counts the verdicts of iptables, ip6tables and arptables, by table, chain and verdict, in
-//! per-CPU counters.
+//! Counts the verdicts of iptables, ip6tables and arptables by table, chain and verdict, in per-CPU
+//! counters.
 //!
-//! Probes on the tracepoints `ipt_verdict`, `ip6t_verdict` and `arpt_verdict` add to the counters;
-//! three files in debugfs show and reset them: `stats`, `percpu` and `reset`, which
-//! `Documentation/ABI/testing/debugfs-iptverdict` describes.
+//! Probes on the tracepoints `ipt_verdict`, `ip6t_verdict` and `arpt_verdict` add to the counters.
+//! The debugfs files `stats`, `percpu` and `reset` show and reset them, as described in
+//! `Documentation/ABI/testing/debugfs-iptverdict`.
 //!
 //! # How to write a probe
 //!
-//! The kernel is full of tracepoints: places where it calls whoever wants to know that something
-//! has happened. To follow this module to any of them:
+//! A tracepoint is a place in the kernel that calls the probes registered on it whenever it is hit.
+//! To write a probe for any tracepoint, do as this module does:
 //!
-//! 1. Find the tracepoint: `include/trace/events/` has them, and `TP_PROTO()` says what a probe is
-//!    told. If the `kernel` crate does not know it yet, add it there with
-//!    [`define_tracepoint!`](kernel::tracepoint::define_tracepoint), which turns the pointers of
-//!    C into types that are safe to use: `rust/kernel/net/iptables.rs` does it for this module.
-//!    The compiler compares the arguments with those of C.
-//! 2. Say what you want to remember: a type, here [`Counters`]. It is shared by all CPUs, all at
-//!    once, so it has to be [`Sync`]. [`PerCpu`] gives each CPU its own copy of a number, and
-//!    adding to it is a single instruction, with no lock.
-//! 3. Say what is to be done when it happens: implement [`Probe`] for the type. This is the code
-//!    that runs for each packet. It may not sleep, and it should be short.
-//! 4. Create a [`Registration`] of it, and keep it: the probe is called until the registration is
-//!    dropped, here when the module is unloaded. Through it, you reach what was remembered.
-//! 5. Show it, here by files in debugfs.
+//! 1. Find the tracepoint in `include/trace/events/`. Its `TP_PROTO()` lists the arguments that a
+//!    probe receives. If the `kernel` crate does not have the tracepoint yet, add it with
+//!    [`define_tracepoint!`](kernel::tracepoint::define_tracepoint), which converts the pointers
+//!    of C to safe types, as `rust/kernel/net/iptables.rs` does for this module. The compiler
+//!    checks the arguments against the C prototype.
+//! 2. Define a type for the data, here [`Counters`]. All CPUs share it and use it at the same
+//!    time, so it must be [`Sync`]. [`PerCpu`] gives each CPU its own copy of a counter; adding to
+//!    it is a single instruction, without a lock.
+//! 3. Implement [`Probe`] for this type. Its method runs on each event, here for each packet. It
+//!    must not sleep, and should be short.
+//! 4. Create a [`Registration`] and keep it: the probe is called until the registration is
+//!    dropped, here when the module is unloaded. The registration also gives access to the data.
+//! 5. Show the data, here in debugfs files.
 //!
-//! `samples/rust/rust_drops.rs` does all this for another tracepoint, on one page.
-//! `Documentation/rust/tracepoint-probes.rst` says what a probe may do, and when it is called.
+//! `samples/rust/rust_drops.rs` does all of this for another tracepoint in a few lines.
+//! `Documentation/rust/tracepoint-probes.rst` describes what a probe may do and when it is called.
 
 use kernel::{
     debugfs::Scope,
@@ -65,9 +65,9 @@ module! {
     license: "GPL",
 }
 
-// Counting.
+// Counters and probe.
 
-/// Traffic that had the same verdict in the same chain of the same table.
+/// Traffic with the same table, chain and verdict.
 #[derive(Copy, Clone, Zeroable)]
 struct Count {
     packets: u64,
@@ -83,8 +83,8 @@ impl Count {
     }
 }
 
-/// The counters of a CPU: three bits each for table, hook and action, so that finding one takes
-/// shifts only, however many tables there are.
+/// The number of counters of a CPU. An index has three bits each for table, hook and action, so it
+/// is computed by shifts alone.
 const COUNTS: usize = 1 << 9;
 
 fn index(table: TableKind, hook: u8, action: Action) -> usize {
@@ -103,7 +103,7 @@ where
         let index = index(table, hook, event.verdict.action());
 
         percpu::field!(self.0, [build: index].packets).add(1);
-        // A stolen packet may be gone.
+        // A stolen packet may already be freed.
         if let Some(skb) = event.skb {
             percpu::field!(self.0, [build: index].bytes).add(skb.len().into());
         }
@@ -111,7 +111,7 @@ where
 }
 
 impl Counters {
-    /// Returns what `cpu` has counted at `index` since the module was loaded.
+    /// Returns the count of `cpu` at `index` since the module was loaded.
     fn read(&self, cpu: percpu::PossibleCpu, index: usize) -> Count {
         Count {
             packets: percpu::field!(self.0, [build: index % COUNTS].packets).read(cpu),
@@ -119,14 +119,14 @@ impl Counters {
         }
     }
 
-    /// Returns what `cpu` has counted at `index` since `base`, a snapshot, or nothing.
+    /// Returns the count of `cpu` at `index` since the snapshot `base`, which may be empty.
     fn since(&self, base: &[Count], cpu: percpu::PossibleCpu, index: usize) -> Count {
         let then = base.get(cpu.as_u32() as usize * COUNTS + index).copied();
         let then = then.unwrap_or(Count::zeroed());
         self.read(cpu, index).zip(then, u64::wrapping_sub)
     }
 
-    /// Returns what all CPUs have counted, `COUNTS` values for each number that a CPU may have.
+    /// Returns the counts of all CPUs: `COUNTS` values for each CPU number up to the last CPU.
     fn snapshot(&self) -> Result<KVVec<Count>> {
         let mut counts = KVVec::new();
         for cpu in percpu::possible_cpus() {
@@ -152,15 +152,15 @@ struct Stats {
     #[pin]
     arp: Registration<iptables::ArptVerdict, Counters>,
 
-    /// What the counters of each family were at the last reset; empty before the first.
+    /// The baseline: the counters of each family at the last reset, or empty before the first.
     ///
-    /// Counters are never set back, because only their own CPU may write them.
+    /// A reset leaves the counters alone, because only their own CPU may write them.
     #[pin]
     base: Mutex<[KVVec<Count>; 3]>,
 }
 
 impl Stats {
-    /// Starts to count.
+    /// Registers the probes.
     fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             ipv4 <- Registration::new(Counters(PerCpu::new_zeroed(GFP_KERNEL)?)),
@@ -172,7 +172,7 @@ impl Stats {
         })
     }
 
-    /// Returns the name, the chains by the number of the hook, and the counters of each family.
+    /// Returns the name of each family, its chains by hook number, and its counters.
     fn families(&self) -> impl IntoIterator<Item = (&str, &[&str], &Counters)> {
         [
             ("ipv4", &netfilter::Hook::CHAINS[..], &*self.ipv4),
@@ -183,7 +183,7 @@ impl Stats {
         ]
     }
 
-    /// Takes the counters as they are for the new zero, when `1` is written.
+    /// Writing `1` makes the current counts the new baseline.
     fn reset(&self, reader: &mut kernel::uaccess::UserSliceReader) -> Result {
         let mut buf = [0; 2];
         let len = reader.len();
@@ -232,7 +232,7 @@ impl Stats {
     }
 }
 
-/// Writes a line, after `prefix`, for each combination of which there is a `count`.
+/// Writes a line, starting with `prefix`, for each combination with a nonzero `count`.
 fn lines(
     f: &mut fmt::Formatter<'_>,
     prefix: fmt::Arguments<'_>,

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Counts dropped packets by reason, with a probe on the tracepoint `kfree_skb`, and shows them in
-//! `/sys/kernel/debug/rust_drops/drops`. The smallest useful probe; `iptverdict.rs` explains more.
+//! Counts dropped packets by reason with a probe on the tracepoint `kfree_skb`, and shows the
+//! counts in `/sys/kernel/debug/rust_drops/drops`.
+//!
+//! This is a minimal example; `iptverdict.rs` explains how to write a probe.
 
 use kernel::{
     debugfs::Scope,
@@ -32,7 +34,7 @@ module! {
 
 const REASONS: usize = DropReason::CORE_MAX as usize;
 
-/// Packets by reason; the first, which is no reason, has those of all other subsystems.
+/// Packets by reason. Index 0, which is not a reason, counts the reasons of other subsystems.
 struct Drops(PerCpu<[u64; REASONS]>);
 
 impl Probe<KfreeSkb> for Drops {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! iptables, ip6tables and arptables, and the events that tell their verdicts.
+//! The verdict events of iptables, ip6tables and arptables.
 //!
 //! C headers: [`include/trace/events/iptables.h`](srctree/include/trace/events/iptables.h),
 //! [`include/trace/events/ip6tables.h`](srctree/include/trace/events/ip6tables.h),
@@ -27,8 +27,8 @@ macro_rules! verdict_event {
             $(#[$attr])*
             ///
             /// A [`Probe`](crate::tracepoint::Probe) on it runs with softirqs disabled, on the
-            /// CPU that processes the packet. It can be called from within itself, because targets
-            /// such as REJECT send packets, which traverse tables of their own.
+            /// CPU that processes the packet. It can be re-entered, because targets such as REJECT
+            /// send packets, which traverse tables in turn.
             ///
             /// # Examples
             ///
@@ -54,8 +54,8 @@ macro_rules! verdict_event {
                 _rule: *const bindings::$rule,
                 verdict: c_uint,
             ) -> for<'a> Event<'a> {
-                // SAFETY: These are the arguments of the event, which are valid during the call;
-                // `skb` is NULL if it is not.
+                // SAFETY: These are the arguments of the event, which are valid during the call,
+                // except that `skb` may be NULL.
                 unsafe {
                     Event {
                         skb: if skb.is_null() { None } else { Some(SkBuff::from_raw(skb)) },
@@ -87,7 +87,7 @@ verdict_event! {
     ArptVerdict: arpt_verdict(arpt_entry)
 }
 
-/// What the events of this module tell a probe, valid for the call only.
+/// The arguments of a verdict event, valid for the duration of the call only.
 ///
 /// # Examples
 ///
@@ -106,11 +106,11 @@ verdict_event! {
 /// ```
 #[derive(Copy, Clone)]
 pub struct Event<'a> {
-    /// The packet; [`None`] if the verdict is that it was stolen.
+    /// The packet; [`None`] if the verdict is STOLEN.
     pub skb: Option<&'a SkBuff>,
-    /// Where the packet is.
+    /// The hook that the packet is at.
     pub state: &'a HookState,
-    /// The table that it has traversed.
+    /// The table that it traversed.
     pub table: &'a Table,
     /// The verdict.
     pub verdict: Verdict,
@@ -163,7 +163,7 @@ impl Table {
         unsafe { &*ptr.cast() }
     }
 
-    /// Returns the name, filled up with zeroes.
+    /// Returns the name, padded with zeroes.
     ///
     /// # Examples
     ///
@@ -180,7 +180,7 @@ impl Table {
         unsafe { &(*self.0.get()).name }
     }
 
-    /// Returns which of the kernel's own tables this is.
+    /// Returns which of the in-tree tables this is.
     ///
     /// # Examples
     ///
@@ -200,9 +200,9 @@ impl Table {
     }
 }
 
-/// Which of the kernel's own tables a [`Table`] is.
+/// The kind of a [`Table`]: one of the in-tree tables, or any other table.
 ///
-/// The values are below eight, to index an array with.
+/// The values are below eight, so that they can serve as an array index.
 ///
 /// # Examples
 ///
@@ -220,22 +220,22 @@ impl Table {
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum TableKind {
-    /// A packet before connection tracking.
+    /// Traversed before connection tracking.
     Raw = TableKind::hash(b"raw"),
-    /// To change packets.
+    /// Alters packets.
     Mangle = TableKind::hash(b"mangle"),
-    /// To translate addresses, the first packet of a connection only.
+    /// Translates addresses; traversed by the first packet of a connection only.
     Nat = TableKind::hash(b"nat"),
-    /// To let packets pass or not.
+    /// Filters packets.
     Filter = TableKind::hash(b"filter"),
-    /// To label packets for security modules.
+    /// Labels packets for security modules.
     Security = TableKind::hash(b"security"),
-    /// A table that is not the kernel's own.
+    /// Any other table.
     Other = 0,
 }
 
 impl TableKind {
-    /// All kinds, in the order in which a packet meets them.
+    /// All kinds, in the order in which a packet traverses them.
     pub const ALL: [Self; 6] = [
         Self::Raw,
         Self::Mangle,
@@ -245,14 +245,14 @@ impl TableKind {
         Self::Other,
     ];
 
-    /// Three bits in which the names of the tables differ, so that one comparison is enough to
-    /// know a table, however many there are. The compiler rejects the enum if two are the same.
+    /// Returns three bits in which the names of the tables differ, so that one comparison is enough
+    /// to identify a table. The compiler rejects the enum if two values are the same.
     #[inline(always)]
     const fn hash(name: &[u8]) -> u8 {
         (name[2] >> 1) & 7
     }
 
-    /// The first bytes of a name.
+    /// Returns the first bytes of a name.
     const fn word(name: &[u8]) -> u64 {
         let mut word = [0; 8];
         let mut i = 0;
@@ -263,8 +263,8 @@ impl TableKind {
         u64::from_ne_bytes(word)
     }
 
-    /// The names that fit into a word with the zero that ends them, by hash. What has no name
-    /// here has a word that no table with that hash can have.
+    /// The names that fit into a word with their terminating zero, by hash. An entry without a name
+    /// has a value that no table with that hash can have.
     const WORDS: [u64; 8] = {
         let mut words = [0; 8];
         let mut i = 0;
@@ -278,7 +278,7 @@ impl TableKind {
         words
     };
 
-    /// Returns the kind of the table with the name `name`, which is filled up with zeroes.
+    /// Returns the kind of the table with the name `name`, which is padded with zeroes.
     ///
     /// # Examples
     ///
@@ -296,8 +296,8 @@ impl TableKind {
         let first = u64::from_ne_bytes(*first);
         let hash = Self::hash(name);
         if first == WORDS[usize::from(hash)] {
-            // SAFETY: Of the words by hash, those that are not zero are where the hash is the
-            // value of a variant. A word of zeroes has the hash 0, which is `Other`.
+            // SAFETY: A word that is not zero is at an index that is the value of a variant. A
+            // name that begins with a word of zeroes has the hash 0, which is `Other`.
             return unsafe { core::mem::transmute::<u8, Self>(hash) };
         }
 
@@ -309,7 +309,7 @@ impl TableKind {
         }
     }
 
-    /// Returns the name, as iptables writes it; `other` if it is not one of the kernel's own.
+    /// Returns the name that iptables uses, or `other` for any other table.
     ///
     /// # Examples
     ///
@@ -380,7 +380,7 @@ mod tests {
     fn names_that_differ_in_one_byte() {
         for known in TableKind::ALL {
             let known = known.name().as_bytes();
-            // The zero that ends the name included.
+            // Includes the terminating zero.
             for place in 0..=known.len() {
                 for byte in 1..=u8::MAX {
                     let mut name = [0; 16];

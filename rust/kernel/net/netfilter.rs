@@ -11,13 +11,12 @@ use crate::{
     types::Opaque, //
 };
 
-/// Tells the compiler that the code around it is rarely reached, so that it keeps it out of the
-/// way.
+/// Hints to the compiler that the code path of the call is unlikely.
 #[cold]
 #[inline(always)]
 pub(super) fn cold_path() {}
 
-/// A place in the path of a packet where netfilter is called: an `NF_INET_*` hook.
+/// A netfilter hook in the path of an IP packet, `NF_INET_*`.
 ///
 /// # Examples
 ///
@@ -31,20 +30,20 @@ pub(super) fn cold_path() {}
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Hook {
-    /// A packet has come in.
+    /// A packet was received.
     PreRouting = bindings::nf_inet_hooks_NF_INET_PRE_ROUTING as u8,
-    /// A packet has come in for this host.
+    /// A packet for this host was received.
     LocalIn = bindings::nf_inet_hooks_NF_INET_LOCAL_IN as u8,
-    /// A packet is passed on from one device to another.
+    /// A packet is forwarded from one device to another.
     Forward = bindings::nf_inet_hooks_NF_INET_FORWARD as u8,
     /// This host sends a packet.
     LocalOut = bindings::nf_inet_hooks_NF_INET_LOCAL_OUT as u8,
-    /// A packet goes out.
+    /// A packet is about to be transmitted.
     PostRouting = bindings::nf_inet_hooks_NF_INET_POST_ROUTING as u8,
 }
 
 impl Hook {
-    /// All hooks, in the order of their numbers.
+    /// All hooks, in numerical order.
     pub const ALL: [Self; 5] = [
         Self::PreRouting,
         Self::LocalIn,
@@ -53,7 +52,7 @@ impl Hook {
         Self::PostRouting,
     ];
 
-    /// Returns the hook with the number `hook`, or [`None`] if IP has no such hook.
+    /// Returns the hook with the number `hook`, or [`None`] if IP does not have it.
     ///
     /// # Examples
     ///
@@ -74,7 +73,7 @@ impl Hook {
         }
     }
 
-    /// The built-in chains, by the number of the hook.
+    /// The built-in chains, by hook number.
     pub const CHAINS: [&'static str; 5] =
         ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
 
@@ -91,7 +90,7 @@ impl Hook {
     }
 }
 
-/// A place in the path of an ARP packet where netfilter is called: an `NF_ARP_*` hook.
+/// A netfilter hook in the path of an ARP packet, `NF_ARP_*`.
 ///
 /// # Examples
 ///
@@ -103,19 +102,19 @@ impl Hook {
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum ArpHook {
-    /// A packet has come in.
+    /// A packet was received.
     In = bindings::NF_ARP_IN as u8,
     /// This host sends a packet.
     Out = bindings::NF_ARP_OUT as u8,
-    /// A bridge passes a packet on.
+    /// A bridge forwards a packet.
     Forward = bindings::NF_ARP_FORWARD as u8,
 }
 
 impl ArpHook {
-    /// All hooks, in the order of their numbers.
+    /// All hooks, in numerical order.
     pub const ALL: [Self; 3] = [Self::In, Self::Out, Self::Forward];
 
-    /// The built-in chains, by the number of the hook.
+    /// The built-in chains, by hook number.
     pub const CHAINS: [&'static str; 3] = ["INPUT", "OUTPUT", "FORWARD"];
 
     /// Returns the name of the built-in chain at this hook.
@@ -131,7 +130,7 @@ impl ArpHook {
     }
 }
 
-/// The circumstances of a packet at a hook: a `struct nf_hook_state`.
+/// The state of a hook traversal, `struct nf_hook_state`.
 ///
 /// # Examples
 ///
@@ -161,7 +160,7 @@ impl HookState {
     /// # use kernel::{bindings, net::netfilter::HookState};
     /// let raw = bindings::nf_hook_state::default();
     ///
-    /// // SAFETY: `raw` outlives the reference, and nobody else has it.
+    /// // SAFETY: `raw` outlives the reference, and nothing else accesses it.
     /// let state = unsafe { HookState::from_raw(&raw) };
     /// assert_eq!(state.number(), 0);
     /// ```
@@ -171,8 +170,7 @@ impl HookState {
         unsafe { &*ptr.cast() }
     }
 
-    /// Returns the number of the hook, whose meaning depends on the protocol: a [`Hook`] or an
-    /// [`ArpHook`].
+    /// Returns the number of the hook, a [`Hook`] or an [`ArpHook`] depending on the protocol.
     ///
     /// # Examples
     ///
@@ -192,7 +190,7 @@ impl HookState {
         unsafe { (*self.0.get()).hook }
     }
 
-    /// Returns the hook of an IP packet, or [`None`] if IP has no such hook.
+    /// Returns the hook of an IP packet, or [`None`] if IP does not have it.
     ///
     /// # Examples
     ///
@@ -208,7 +206,7 @@ impl HookState {
     /// let mut raw = bindings::nf_hook_state::default();
     /// raw.hook = Hook::Forward as u8;
     ///
-    /// // SAFETY: `raw` outlives the reference, and nobody else has it.
+    /// // SAFETY: `raw` outlives the reference, and nothing else accesses it.
     /// let state = unsafe { HookState::from_raw(&raw) };
     /// assert_eq!(state.hook(), Some(Hook::Forward));
     /// assert_eq!(state.number(), 2);
@@ -219,7 +217,7 @@ impl HookState {
     }
 }
 
-/// What becomes of a packet: the low byte of a [`Verdict`].
+/// The action on a packet: the low byte of a [`Verdict`].
 ///
 /// # Examples
 ///
@@ -234,22 +232,22 @@ impl HookState {
 pub enum Action {
     /// The packet is freed.
     Drop = bindings::NF_DROP as u8,
-    /// The packet goes on.
+    /// The packet continues.
     Accept = bindings::NF_ACCEPT as u8,
     /// The packet has a new owner, and may have been freed.
     Stolen = bindings::NF_STOLEN as u8,
-    /// The packet goes to user space.
+    /// The packet is queued to user space.
     Queue = bindings::NF_QUEUE as u8,
     /// The hook is called again.
     Repeat = bindings::NF_REPEAT as u8,
-    /// The packet goes on, past all other hooks.
+    /// The packet continues and skips all further hook functions.
     Stop = bindings::NF_STOP as u8,
-    /// None that netfilter knows.
+    /// Not a netfilter action.
     Other,
 }
 
 impl Action {
-    /// All actions, in the order of their numbers.
+    /// All actions, in numerical order.
     pub const ALL: [Self; 7] = [
         Self::Drop,
         Self::Accept,
@@ -269,7 +267,7 @@ impl Action {
         assert!(Self::Stop as u32 == bindings::NF_STOP);
     };
 
-    /// Returns the name, as iptables and the trace events write it.
+    /// Returns the name that iptables and the trace events use.
     ///
     /// # Examples
     ///
@@ -291,7 +289,8 @@ impl Action {
     }
 }
 
-/// What a hook function returns: an action, with a queue number or an error in the upper bits.
+/// The return value of a hook function: an action, with a queue number or an error in the upper
+/// bits.
 ///
 /// # Examples
 ///
@@ -320,7 +319,7 @@ impl Action {
 pub struct Verdict(u32);
 
 impl Verdict {
-    /// Takes a verdict as the C side has it.
+    /// Creates a verdict from its C value.
     ///
     /// # Examples
     ///
@@ -334,7 +333,7 @@ impl Verdict {
         Self(verdict)
     }
 
-    /// Returns the verdict as the C side has it.
+    /// Returns the C value.
     ///
     /// # Examples
     ///
@@ -349,7 +348,7 @@ impl Verdict {
         self.0
     }
 
-    /// Returns what becomes of the packet.
+    /// Returns the action on the packet.
     ///
     /// # Examples
     ///
@@ -361,7 +360,7 @@ impl Verdict {
     #[inline]
     pub fn action(self) -> Action {
         let mut action = self.0;
-        // Few verdicts have anything in the upper bits: one comparison for all others.
+        // Upper bits are rarely set: test all other verdicts with one comparison.
         if action > bindings::NF_STOP {
             cold_path();
             action &= bindings::NF_VERDICT_MASK;
@@ -373,7 +372,7 @@ impl Verdict {
         unsafe { core::mem::transmute::<u8, Action>(action as u8) }
     }
 
-    /// Returns the number of the queue that a packet goes to.
+    /// Returns the queue number, if the action is [`Action::Queue`].
     ///
     /// # Examples
     ///
@@ -387,7 +386,7 @@ impl Verdict {
         (self.action() == Action::Queue).then_some(self.upper())
     }
 
-    /// Returns the error that the sender of a dropped packet gets, if there is one.
+    /// Returns the error that is reported to the sender of a dropped packet, if any.
     ///
     /// # Examples
     ///
@@ -422,7 +421,7 @@ mod tests {
         const NAMES: [&str; 6] = ["DROP", "ACCEPT", "STOLEN", "QUEUE", "REPEAT", "STOP"];
 
         for low in 0..=u32::from(u8::MAX) {
-            // In the upper bits: nothing, flags, a queue or an error, everything.
+            // Upper bits: none, a flag, a queue or an error, all.
             for upper in [0, 0x8000, 1 << 16, 0xffff_ff00] {
                 let verdict = Verdict::from_raw(upper | low);
                 let name = NAMES.get(low as usize).copied().unwrap_or("OTHER");
@@ -450,7 +449,7 @@ mod tests {
             Verdict::from_raw(4095 << 16).error(),
             Some(Error::from_errno(-4095))
         );
-        // No error number.
+        // Not errnos.
         assert_eq!(Verdict::from_raw(4096 << 16).error(), None);
         assert_eq!(Verdict::from_raw(0xffff_0000).error(), None);
         assert_eq!(Verdict::from_raw(1 << 16 | 1).error(), None);

@@ -12,7 +12,7 @@ use crate::{
     types::Opaque, //
 };
 
-/// A packet, borrowed from whoever processes it: a `struct sk_buff`.
+/// A packet, `struct sk_buff`, borrowed from its owner.
 ///
 /// # Examples
 ///
@@ -43,7 +43,7 @@ impl SkBuff {
     /// let mut raw = bindings::sk_buff::default();
     /// raw.len = 1500;
     ///
-    /// // SAFETY: `raw` outlives the reference, and nobody else has it.
+    /// // SAFETY: `raw` outlives the reference, and nothing else accesses it.
     /// let skb = unsafe { SkBuff::from_raw(&raw) };
     /// assert_eq!(skb.len(), 1500);
     /// ```
@@ -53,7 +53,7 @@ impl SkBuff {
         unsafe { &*ptr.cast() }
     }
 
-    /// Returns the number of bytes from the network header on, fragments included.
+    /// Returns the number of bytes from the network header on, including fragments.
     #[inline]
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> u32 {
@@ -65,8 +65,8 @@ impl SkBuff {
 define_tracepoint! {
     /// The `kfree_skb` event: a packet is dropped.
     ///
-    /// A [`Probe`](crate::tracepoint::Probe) on it runs wherever the kernel drops packets, also in
-    /// interrupts.
+    /// A [`Probe`](crate::tracepoint::Probe) on it runs wherever the kernel drops packets,
+    /// including in interrupts.
     ///
     /// # Examples
     ///
@@ -104,14 +104,14 @@ define_tracepoint! {
         _rx_sk: *const bindings::sock,
     ) -> for<'a> Dropped<'a> {
         Dropped {
-            // SAFETY: The packet is freed after the call, and has no other owner any more.
+            // SAFETY: The packet is freed after the call, and no longer has another owner.
             skb: unsafe { SkBuff::from_raw(skb) },
             reason: DropReason(reason.0),
         }
     }
 }
 
-/// What [`KfreeSkb`] tells a probe, valid for the call only.
+/// The arguments of [`KfreeSkb`], valid for the duration of the call only.
 #[derive(Copy, Clone)]
 pub struct Dropped<'a> {
     /// The packet.
@@ -120,7 +120,7 @@ pub struct Dropped<'a> {
     pub reason: DropReason,
 }
 
-/// Why a packet is dropped: an `enum skb_drop_reason`.
+/// The reason why a packet is dropped, `enum skb_drop_reason`.
 ///
 /// # Examples
 ///
@@ -136,26 +136,26 @@ pub struct Dropped<'a> {
 pub struct DropReason(u32);
 
 impl DropReason {
-    /// The reasons of the network core are below this, those of other subsystems above it.
+    /// The limit of the reasons of the network core; those of other subsystems are above it.
     pub const CORE_MAX: u32 = bindings::skb_drop_reason::SKB_DROP_REASON_MAX.0;
 
-    /// Takes a reason as the C side has it.
+    /// Creates a reason from its C value.
     #[inline]
     pub fn from_raw(reason: u32) -> Self {
         Self(reason)
     }
 
-    /// Returns the reason as the C side has it.
+    /// Returns the C value.
     #[inline]
     pub fn as_raw(self) -> u32 {
         self.0
     }
 
-    /// Returns the name of a reason of the network core, `OTHER` for any other.
+    /// Returns the name of a reason of the network core, or `OTHER` for any other reason.
     pub fn name(self) -> &'static str {
         const CORE: usize = bindings::skb_drop_reason_subsys_SKB_DROP_REASON_SUBSYS_CORE as usize;
 
-        // SAFETY: Of the lists, that of the network core is a constant.
+        // SAFETY: The list of the network core is a constant.
         let core = unsafe { &*bindings::drop_reasons_by_subsys[CORE] };
         if self.0 as usize >= core.n_reasons {
             return "OTHER";
@@ -166,7 +166,7 @@ impl DropReason {
         if name.is_null() {
             return "OTHER";
         }
-        // SAFETY: What is not NULL is a constant string.
+        // SAFETY: A name that is not NULL is a constant string.
         unsafe { CStr::from_char_ptr(name) }
             .to_str()
             .unwrap_or("OTHER")

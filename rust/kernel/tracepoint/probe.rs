@@ -28,7 +28,7 @@ use crate::{
 ///   a pointer to a `P` as its data, and may run wherever the tracepoint is. It is code of the
 ///   module that called [`Self::callback`].
 pub unsafe trait Tracepoint: Sized {
-    /// The arguments of the event, borrowed for the call of a probe.
+    /// The arguments of the event, borrowed for the duration of the call.
     type Args<'a>;
 
     /// Returns the C tracepoint.
@@ -40,13 +40,13 @@ pub unsafe trait Tracepoint: Sized {
     fn callback<P: Probe<Self>>() -> *mut c_void;
 }
 
-/// A function that the tracepoint `T` calls, and the data that it works on.
+/// A function that the tracepoint `T` calls, and its data.
 ///
-/// A type may be a probe of several tracepoints.
+/// A type may implement `Probe` for several tracepoints.
 ///
 /// # Examples
 ///
-/// One that counts how often any tracepoint is hit.
+/// A probe for any tracepoint that counts how often it is hit.
 ///
 /// ```
 /// use kernel::{
@@ -69,28 +69,28 @@ pub unsafe trait Tracepoint: Sized {
 /// }
 /// ```
 pub trait Probe<T: Tracepoint>: Sync + 'static {
-    /// Called whenever the tracepoint is hit, on the CPU that hit it, also on several at a time.
+    /// Called whenever the tracepoint is hit, on the CPU that hit it; possibly on several CPUs at
+    /// the same time.
     ///
-    /// The context is that of the code that the tracepoint is in, but a probe must not sleep. Where
-    /// that code can be interrupted, or call itself, a probe can be called from within itself. It
-    /// must not hit its own tracepoint each time. `Documentation/rust/tracepoint-probes.rst` has
-    /// more on this.
+    /// The probe runs in the context of the traced code, but must not sleep. It can be re-entered
+    /// where that code can be interrupted or call itself. It must not hit its own tracepoint on
+    /// every call. See `Documentation/rust/tracepoint-probes.rst`.
     ///
-    /// What `args` refers to is valid until the function returns.
+    /// The data that `args` refers to is valid until the function returns.
     fn probe(&self, args: T::Args<'_>);
 }
 
 /// The registration of a probe on the tracepoint `T`.
 ///
-/// The probe may run from the moment that its data is initialised, before the registration itself
-/// has returned. Dropping a registration unregisters the probe, waits until no CPU runs it any
-/// more, and then drops its data; it may sleep.
+/// The probe may run as soon as its data is initialised, before [`Self::new`] has returned.
+/// Dropping a registration unregisters the probe, waits until no CPU runs it, and then drops its
+/// data; this may sleep.
 ///
-/// A registration that is leaked stays registered until the module that made it is unloaded.
+/// A leaked registration stays registered until the module that created it is unloaded.
 ///
 /// # Examples
 ///
-/// A probe that counts dropped packets, with the definition of the tracepoint that it is on.
+/// A probe that counts dropped packets, with the definition of its tracepoint.
 ///
 /// ```
 /// use kernel::{
@@ -153,9 +153,10 @@ impl<T: Tracepoint, P: Probe<T>> Registration<T, P> {
     ///
     /// # Errors
     ///
-    /// Those of `probe`'s own initialisation and of `tracepoint_probe_register()`, such as
-    /// [`ENOMEM`]. Nothing stays registered then, and `probe` has been dropped. Where `P` has no
-    /// size, two of them may have the same address: the second one fails with [`EEXIST`].
+    /// Fails if the initialisation of `probe` fails, or with the errors of
+    /// `tracepoint_probe_register()`, such as [`ENOMEM`]. Nothing stays registered then, and
+    /// `probe` has been dropped. Two probes of a zero-sized `P` may have the same address: the
+    /// second registration then fails with [`EEXIST`].
     pub fn new<E>(probe: impl PinInit<P, E>) -> impl PinInit<Self, Error>
     where
         Error: From<E>,
@@ -170,7 +171,7 @@ impl<T: Tracepoint, P: Probe<T>> Registration<T, P> {
                 // - The tracepoint is valid and the callback has its prototype, by the
                 //   requirements of `Tracepoint`.
                 // - The data is the initialised `probe`, which is `'static` and pinned, so that
-                //   it stays valid until `Self` is dropped, or for good.
+                //   it stays valid until `Self` is dropped, or forever.
                 // - If `Self` is not dropped, the C side removes the callback before the module
                 //   that it is part of is unloaded.
                 to_result(unsafe {
@@ -209,22 +210,22 @@ impl<T: Tracepoint, P: Probe<T>> PinnedDrop for Registration<T, P> {
         };
 
         // Other CPUs may still run the probe: its data, and the code of this module, must stay
-        // until they are through.
+        // until they have returned from it.
         //
-        // SAFETY: There is no requirement but that this may sleep, as the type documents.
+        // SAFETY: The only requirement is that this may sleep, as the type documents.
         unsafe { bindings::tracepoint_synchronize_unregister() };
     }
 }
 
-/// Defines a type for a tracepoint of the C side, for a [`Probe`] to name.
+/// Defines a type for a C tracepoint, for use as the parameter of [`Probe`].
 ///
 /// The arguments are those of the event's `TP_PROTO()`; the build fails if they differ. The body
-/// runs before each probe and turns them into the type after the arrow, which is what the probe
-/// sees. That type may borrow from the arguments for the named lifetime, which ends with the call.
+/// runs before each probe and converts them to the type after the arrow, which the probe receives.
+/// That type may borrow from the arguments for the named lifetime, which ends with the call.
 ///
-/// The header that declares the event must be in `rust/bindings/bindings_helper.h`, and the
-/// tracepoint be exported to modules by `EXPORT_TRACEPOINT_SYMBOL_GPL()`. An enum among the
-/// arguments needs the name by which kCFI knows it, in `rust/bindgen_parameters`.
+/// The header that declares the event must be included in `rust/bindings/bindings_helper.h`, and
+/// the tracepoint be exported to modules by `EXPORT_TRACEPOINT_SYMBOL_GPL()`. For each enum among
+/// the arguments, `rust/bindgen_parameters` must have the name by which kCFI identifies it.
 ///
 /// # Examples
 ///
@@ -235,7 +236,7 @@ impl<T: Tracepoint, P: Probe<T>> PinnedDrop for Registration<T, P> {
 /// };
 ///
 /// tracepoint::define_tracepoint! {
-///     /// A packet has been processed, and is freed: its length.
+///     /// A processed packet is freed; the probe receives its length.
 ///     pub struct ConsumeSkb: consume_skb(
 ///         skb: *mut bindings::sk_buff,
 ///         _location: *mut c_void,
@@ -258,7 +259,7 @@ macro_rules! define_tracepoint {
         $vis struct $name;
 
         $crate::macros::paste! {
-            // The prototype that bindgen took from the C declaration.
+            // Check the arguments against the prototype that bindgen took from C.
             const _: unsafe extern "C" fn(
                 *mut $crate::ffi::c_void,
                 $($type),*
@@ -269,7 +270,7 @@ macro_rules! define_tracepoint {
             unsafe impl $crate::tracepoint::Tracepoint for $name {
                 type Args<$life> = $args;
 
-                // Inlined, so that it is the user of the tracepoint that refers to its symbol.
+                // Inlined, so that the user of the tracepoint references its symbol.
                 #[inline(always)]
                 fn as_raw() -> *mut $crate::bindings::tracepoint {
                     &raw mut $crate::bindings::[< __tracepoint_ $event >]
@@ -313,7 +314,7 @@ mod tests {
         Arc, //
     };
 
-    /// A reason that no packet is dropped for while the tests run.
+    /// A reason for which nothing else drops a packet while the tests run.
     const REASON: bindings::skb_drop_reason =
         bindings::skb_drop_reason::SKB_DROP_REASON_TCP_FASTOPEN;
 
@@ -329,7 +330,7 @@ mod tests {
         }
     }
 
-    /// Lets the tracepoint be hit: makes a packet, and drops it. Returns its address.
+    /// Hits the tracepoint: allocates a packet and drops it. Returns its address.
     fn hit() -> Result<usize> {
         // SAFETY: There is no requirement.
         let skb = unsafe { bindings::__alloc_skb(64, GFP_KERNEL.as_raw(), 0, -1) };
@@ -466,7 +467,7 @@ mod tests {
 
     static NOTHING: Atomic<usize> = Atomic::new(0);
 
-    /// Has no size, and thereby no address of its own.
+    /// Zero-sized, and so without an address of its own.
     struct Nothing;
 
     impl Probe<Dropped> for Nothing {
@@ -485,7 +486,7 @@ mod tests {
 
         let first = register()?;
         assert_eq!(register().err(), Some(EEXIST));
-        // The failure has not unregistered the first.
+        // The failed registration does not unregister the first one.
         hit()?;
         assert_eq!(NOTHING.load(Relaxed), 1);
         drop(first);
@@ -531,7 +532,7 @@ mod tests {
             self.0.calls.add(1, Relaxed);
             let skb = self.0.last.xchg(0, Relaxed);
             if skb != 0 {
-                // SAFETY: The test has put a packet of its own there.
+                // SAFETY: The test has stored a packet of its own there.
                 unsafe { bindings::sk_skb_reason_drop(core::ptr::null(), skb as *mut _, REASON) };
             }
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A tracepoint whose declaration in C has one argument more: the patch has changed, Rust has not.
+//! A tracepoint definition that lacks an argument of the C declaration.
 // error[E0308]: mismatched types
 
 use kernel::{

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A tracepoint whose declaration in C has another type: `rule` is a `struct ipt_entry`.
+//! A tracepoint definition with a wrong argument type: in C, `rule` is a `struct ipt_entry`.
 // error[E0308]: mismatched types
 
 use kernel::{

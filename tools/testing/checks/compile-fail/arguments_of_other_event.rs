@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A probe that takes what another event tells.
+//! A probe that takes the arguments of another event.
 // error[E0053]: method `probe` has an incompatible type for trait
 
 use kernel::{

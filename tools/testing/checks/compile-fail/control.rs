@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the other cases are like, without a mistake. It compiles: the errors of the others are
-//! not those of how they are built.
+//! Valid code that is like the other cases. It must compile, which shows that those do not fail
+//! because of how they are built.
 
 use kernel::{
     net::iptables::{

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A probe whose data is borrowed, and might be gone before a registration that is leaked.
+//! A probe with borrowed data, which a leaked registration could outlive.
 // error[E0478]: lifetime bound not satisfied
 
 use kernel::{

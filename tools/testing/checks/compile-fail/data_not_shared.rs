@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A probe whose data cannot be used by several CPUs at a time.
+//! A probe whose data cannot be shared between CPUs.
 // error[E0277]: `Cell<u64>` cannot be shared between threads safely
 
 use core::cell::Cell;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A field that is used when the per-CPU data is gone.
+//! A field that is used after the per-CPU data was freed.
 // error[E0505]: cannot move out of `counter` because it is borrowed
 
 use kernel::{

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! An addition to what is no integer.
+//! An addition to a field that is not an integer.
 // error[E0599]: the method `add` exists for struct `Field<'_, bool>`, but its trait bounds were not satisfied
 
 use kernel::{

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A field that is not aligned, and so could tear.
+//! A field that is not aligned, so that an access could tear.
 // error[E0793]: reference to packed field is unaligned
 
 use kernel::{

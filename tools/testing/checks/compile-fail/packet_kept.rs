@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A packet that is kept when the call is over.
+//! A packet that is kept after the call.
 // error[E0521]: borrowed data escapes outside of method
 
 use kernel::{

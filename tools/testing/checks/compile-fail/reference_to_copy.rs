@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A reference to a copy, which an interrupt might change meanwhile.
+//! A reference to a copy, which an interrupt could change at any time.
 // error[E0614]: type `Field<'_, u64>` cannot be dereferenced
 
 use kernel::{

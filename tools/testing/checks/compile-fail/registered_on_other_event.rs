@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A probe that is registered on a tracepoint that it is not for.
+//! A probe that is registered on a tracepoint for which it is not implemented.
 // error[E0277]: the trait bound `Nothing: Probe<Ip6tVerdict>` is not satisfied
 
 use kernel::{

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A registration that is moved, while the tracepoint has its address.
+//! A registration that is moved while the tracepoint holds its address.
 // error[E0277]: `PhantomPinned` cannot be unpinned
 
 use kernel::{

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A packet that may have been stolen.
+//! A packet that is used although it may have been stolen.
 // error[E0308]: mismatched types
 
 use kernel::{

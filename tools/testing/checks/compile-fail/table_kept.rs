@@ -16,7 +16,7 @@ struct First(SetOnce<TableRef>);
 
 struct TableRef(&'static Table);
 
-// SAFETY: None: the case is about what comes next.
+// SAFETY: Not sound; this case is about the lifetime below.
 unsafe impl Send for TableRef {}
 // SAFETY: As above.
 unsafe impl Sync for TableRef {}

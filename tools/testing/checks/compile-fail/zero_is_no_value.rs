@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Data that zeroed memory is no value of.
+//! Data for which zeroed memory is not a valid value.
 // error[E0599]: the function or associated item `new_zeroed` exists for struct `PerCpu<&u32>`, but its trait bounds were not satisfied
 
 use kernel::{
