@@ -7,6 +7,9 @@
 
 set -euo pipefail
 
+# Scripts read the output of tools.
+export LC_ALL=C${IN_TOOLBOX:+.UTF-8}
+
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/iptverdict
 BUILD=$REPO/build

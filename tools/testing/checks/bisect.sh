@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The series is bisectable: each of its commits builds what the series changes,
-# without a warning, alone.
+# The series is bisectable: at each commit, what the series changes builds without a warning.
+#
+# by request: make test-kernels
 
 # shellcheck source=tools/env.sh
-. "$(dirname "$0")/../env.sh"
-
-outside "$REPO/tools/kernel/build"
+. "$(dirname "$0")/../../env.sh"
 in_toolbox "$@"
+# shellcheck source=tools/kernel/lib.sh
+. "$REPO/tools/kernel/lib.sh"
 # shellcheck source=tools/testing/checks/lib.sh
 . "$REPO/tools/testing/checks/lib.sh"
 
+"$REPO/tools/kernel/build-kernel"
 commits=$(git -C "$KTREE" rev-list --reverse origin/base..HEAD)
 config=$OBJDIR/.config
 
-# A work tree of its own; objects stay from commit to commit.
+# A separate tree, whose objects are kept from commit to commit.
 KTREE=$BUILD/bisect
 OBJDIR=$KTREE/build-bisect
 [[ -d $KTREE ]] || git clone --quiet --shared --no-checkout "$BUILD/linux-$KVER" "$KTREE"
@@ -31,10 +33,10 @@ builds() {
 		echo "$output"
 		return 1
 	}
-	! grep -A 8 'warning:' <<<"$output"
+	clean "$output" 'warning:'
 }
 for commit in $commits; do
-	check "$(git -C "$BUILD/linux-$KVER" log -1 --format=%s "$commit")" builds "$commit"
+	check "bisect: $(git -C "$BUILD/linux-$KVER" log -1 --format=%s "$commit")" builds "$commit"
 done
 
 done_testing

@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What the Rust abstractions must not allow: each case of tools/testing/compile-fail
-# fails to compile, and the first error is the one that its third line names.
+# The compiler rejects misuse of the Rust abstractions: each case in compile-fail/ fails to
+# compile, and its first error is the one that its third line names.
 
 # shellcheck source=tools/env.sh
 . "$(dirname "$0")/../../env.sh"
 in_toolbox "$@"
+# shellcheck source=tools/kernel/lib.sh
+. "$REPO/tools/kernel/lib.sh"
 # shellcheck source=tools/testing/checks/lib.sh
 . "$REPO/tools/testing/checks/lib.sh"
 
-cases=$REPO/tools/testing/compile-fail
+cases=$REPO/tools/testing/checks/compile-fail
 out=$BUILD/compile-fail
 rm -rf "$out"
 mkdir -p "$out"
@@ -20,7 +22,7 @@ for file in "$cases"/*.rs; do
 	echo "obj-m += $name.o"
 done >"$out/Kbuild"
 
-# compile NAME: what the compiler says, in $out/NAME.log.
+# compile NAME: compiles a case, with the compiler's output in $out/NAME.log.
 compile() {
 	kmake M="$out" "$1.o" >"$out/$1.log" 2>&1
 }
@@ -45,10 +47,10 @@ fails() {
 	[[ $expected && $error == "$expected"* ]]
 }
 
-check "compiles: control" compiles control
+check "compile-fail: the control compiles" compiles control
 for file in "$cases"/*.rs; do
 	name=$(basename "$file" .rs)
-	[[ $name == control ]] || check "does not compile: ${name//_/ }" fails "$name"
+	[[ $name == control ]] || check "compile-fail: ${name//_/ }" fails "$name"
 done
 
 done_testing

@@ -1,21 +1,25 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# make deb: the packages install into a fresh Debian, which boots with them and
-# has the module; a configuration of the user's own gets what is needed, no more.
+# make deb: the packages install into a fresh Debian system, which boots their kernel and
+# loads the module; a user's configuration gets the required options and no others.
 
 # shellcheck source=tools/env.sh
 . "$(dirname "$0")/../../env.sh"
+# shellcheck source=tools/kernel/lib.sh
+. "$REPO/tools/kernel/lib.sh"
+# shellcheck source=tools/toolbox/lib.sh
+. "$REPO/tools/toolbox/lib.sh"
 # shellcheck source=tools/testing/checks/lib.sh
 . "$REPO/tools/testing/checks/lib.sh"
 
 root=$BUILD/test/root
 release=$(cat "$OBJDIR/include/config/kernel.release")
 
-check "make deb" make --no-print-directory -C "$REPO" deb
+check "make deb: succeeds" make --no-print-directory -C "$REPO" deb
 
+# A root with packages from the toolbox's mirror, and with ours.
 # shellcheck disable=SC2016 # mmdebstrap expands it
-# A fresh root of packages of the toolbox's mirror, and ours.
 install_packages() {
 	local uri args=()
 	uri=$(mirror)
@@ -29,7 +33,7 @@ install_packages() {
 		tar -x -C "$root" --no-same-owner --exclude='./dev/*'
 	[[ -f $root/boot/vmlinuz-$release && -f $root/lib/modules/$release/kernel/samples/rust/iptverdict.ko ]]
 }
-check "the packages install into a fresh Debian" install_packages
+check "make deb: the packages install into a fresh Debian system" install_packages
 
 # shellcheck disable=SC2016 # the shell in the guest is to expand it
 boots() {
@@ -42,9 +46,9 @@ boots() {
 	echo "$said"
 	grep -qx "$release" <<<"$said" && grep -qx 'ipv4 filter INPUT ACCEPT 4 336' <<<"$said"
 }
-check "it boots, and modprobe iptverdict works there" boots
+check "make deb: the installed kernel boots and its module counts" boots
 
-# The user's own configuration: without what we need, and with a name of its own.
+# A user's configuration: without the required options, and with its own LOCALVERSION.
 own=$BUILD/test/own.config
 configure() {
 	CONFIG=own "$REPO/tools/kernel/configure-own" "$own"
@@ -61,11 +65,11 @@ shows_difference() {
 +SAMPLES_RUST y
 +SAMPLE_RUST_IPTVERDICT m" ]] && grep -qx 'CONFIG_LOCALVERSION="-mine"' "$KTREE/build-own/.config"
 }
-check "CONFIG_FILE: what is needed is added, and shown" shows_difference
+check "CONFIG_FILE: adds and prints the required options, and no others" shows_difference
 sed -i '/^CONFIG_NETFILTER=/d' "$own"
-check_line "CONFIG_FILE without iptables" 1 "does not allow CONFIG_SAMPLE_RUST_IPTVERDICT=m" configure
-check_line "CONFIG_FILE that there is not" 1 "no such file" env CONFIG_FILE="$own.none" "$REPO/tools/kernel/deb"
+check_line "CONFIG_FILE: rejects a configuration without iptables" 1 "does not allow CONFIG_SAMPLE_RUST_IPTVERDICT=m" configure
+check_line "CONFIG_FILE: rejects a file that does not exist" 1 "no such file" env CONFIG_FILE="$own.none" "$REPO/tools/kernel/deb"
 echo nothing >"$own"
-check_line "CONFIG_FILE that is none" 1 "is no kernel configuration" env CONFIG_FILE="$own" "$REPO/tools/kernel/deb"
+check_line "CONFIG_FILE: rejects a file that is not a kernel configuration" 1 "is not a kernel configuration" env CONFIG_FILE="$own" "$REPO/tools/kernel/deb"
 
 done_testing

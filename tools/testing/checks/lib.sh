@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the checks share: TAP, with the plan at the end. Sourced after env.sh.
+# What the checks share: TAP, with the plan at the end, and kernel trees to apply the
+# series to. Sourced after env.sh.
 
 count=0
 
-# check NAME COMMAND...: passes if the command succeeds; shows what it said if not.
+# check NAME COMMAND...: passes if the command succeeds; else prints its output.
 check() {
 	local name=$1 output
 	shift
@@ -18,8 +19,8 @@ check() {
 	fi
 }
 
-# check_line NAME STATUS TEXT COMMAND...: passes if the command ends with that
-# status (or any but 0, if it is "!"), and says TEXT in one line of its own.
+# check_line NAME STATUS TEXT COMMAND...: passes if the command exits with that status
+# (any but 0, if it is "!"), and prints one error line that contains TEXT.
 check_line() {
 	local name=$1 status=$2 text=$3 output rc=0
 	shift 3
@@ -35,8 +36,15 @@ check_line() {
 	fi
 }
 
-# own_tree DIR: a kernel tree of a user's own, for what applies the series: the files
-# that it changes, and looks at, are enough of one.
+# clean OUTPUT PATTERN: fails, and prints the lines, if the output of a tool matches an
+# extended regular expression, in upper or lower case. Matches in the path of this clone do
+# not count.
+clean() {
+	! grep -iE -A 8 -- "$2" <<<"${1//"$REPO"/.}"
+}
+
+# own_tree DIR: creates a kernel tree as a user may have it, with only the files that the
+# series changes and that patch_for reads.
 own_tree() {
 	local file
 	rm -rf "$1"
@@ -47,7 +55,7 @@ own_tree() {
 	done
 }
 
-# in_git DIR: makes it a git work tree, with one commit.
+# in_git DIR: makes DIR a git work tree with one commit.
 in_git() {
 	git -C "$1" init --quiet
 	git -C "$1" add --force .

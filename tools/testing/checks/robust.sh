@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What users do to commands: they interrupt them, run them twice at once, run them where
-# they cannot write, or where there is no space. SEED: of the moments of interruption.
+# The commands under adverse conditions: interrupted, run twice at once, without write
+# permission, on a full disk. SEED: of the random moments of interruption.
 
 # shellcheck source=tools/env.sh
 . "$(dirname "$0")/../../env.sh"
+# shellcheck source=tools/kernel/lib.sh
+. "$REPO/tools/kernel/lib.sh"
 # shellcheck source=tools/testing/checks/lib.sh
 . "$REPO/tools/testing/checks/lib.sh"
 
@@ -13,7 +15,7 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 RANDOM=${SEED:-1}
 
-# Two clones, with one cache.
+# Two clones that share the cache.
 for clone in one two; do
 	git clone --quiet "$REPO" "$tmp/$clone"
 done
@@ -22,21 +24,36 @@ at_once() {
 	"$tmp/two/tools/kernel/assemble" || return 1
 	wait $!
 }
-check "two clones at once" at_once
+check "assemble: two clones at once succeed" at_once
 head_of() {
 	git -C "$tmp/$1/build/linux-$KVER" rev-parse HEAD
 }
-check "both have the same kernel tree" test "$(head_of one)" == "$(head_of two)"
+check "assemble: two clones have the same kernel tree" test "$(head_of one)" == "$(head_of two)"
 
-# Interruptions, each at a random moment of the time that the command takes.
+# compile CLONE: compiles netfilter there, with the results of the compiler cache in CLONE.log.
+# By gcc, whose configuration has no Rust and builds in a minute.
+compile() {
+	COMPILER=gcc CCACHE_STATSLOG=$tmp/$1/build/ccache.log "$tmp/$1/tools/kernel/build-kernel" \
+		net/netfilter/ net/ipv4/ net/ipv6/netfilter/
+}
+cached() {
+	local hits misses
+	compile one && compile two || return 1
+	hits=$(grep -cE '^(direct|preprocessed)_cache_hit$' "$tmp/two/build/ccache.log")
+	misses=$(grep -c '^cache_miss$' "$tmp/two/build/ccache.log" || :)
+	echo "$hits hits, $misses misses"
+	((hits > 100 && 100 * hits >= 95 * (hits + misses)))
+}
+check "compiler cache: at least 95 % hits in a second clone" cached
+
 cd "$tmp/one"
-# interrupt SIGNALS PREPARE COMMAND...: five times, and once to the end; before each, what
-# gives it something to do.
+# interrupt SIGNALS PREPARE COMMAND...: interrupts the command five times, each at a random
+# moment of its run time, and then runs it to the end. PREPARE gives each run work to do.
 interrupt() {
 	local prepare=$2 start took moment rc i=0 tries signals
 	read -ra signals <<<"$1"
 	shift 2
-	# The first time may take longer.
+	# The first run may take longer: measure the second.
 	"$prepare" && "$@" && "$prepare" || return 1
 	start=$(date +%s%N)
 	"$@" || return 1
@@ -47,7 +64,7 @@ interrupt() {
 		moment=$((took * (RANDOM % 100) / 100 + 1))
 		timeout --signal="${signals[i % ${#signals[@]}]}" \
 			"$(printf '%d.%03d' $((moment / 1000)) $((moment % 1000)))" "$@" || rc=$?
-		# It may have been through before.
+		# Count it only if the command had not ended before.
 		if ((rc == 124 || rc == 137)); then
 			i=$((i + 1))
 			echo "$*" >>"$tmp/interrupted"
@@ -61,11 +78,11 @@ change_file() {
 	echo "} // $RANDOM" >>samples/rust/rust_drops.rs
 }
 all="INT TERM KILL"
-check "interrupted, and run again: assemble" interrupt "$all" change_file tools/kernel/assemble
-check "the tree that was assembled is what the repository says" \
+check "assemble: succeeds after interruptions" interrupt "$all" change_file tools/kernel/assemble
+check "assemble: after interruptions, the tree agrees with the repository" \
 	cmp samples/rust/rust_drops.rs "build/linux-$KVER/samples/rust/rust_drops.rs"
-check "and has no other change" test -z "$(git -C "build/linux-$KVER" status --porcelain)"
-# The moment that is hard to hit: files are being checked out, one is there already.
+check "assemble: after interruptions, the tree has no other change" test -z "$(git -C "build/linux-$KVER" status --porcelain)"
+# The state in the middle of the checkout, which an interruption rarely hits.
 half_way() {
 	local tree=build/linux-$KVER stamp=build/linux-$KVER/.git/iptverdict old new key
 	old=$(git -C "$tree" rev-parse HEAD)
@@ -80,13 +97,13 @@ half_way() {
 	touch "$tree/.git/index.lock"
 	tools/kernel/assemble && [[ $(git -C "$tree" rev-parse HEAD) == "$new" && ! $(git -C "$tree" status --porcelain) ]]
 }
-check "interrupted in a checkout, and run again" half_way
-check "interrupted, and run again: make series" interrupt "$all" true make series
-check "interrupted, and run again: make toolbox" interrupt "$all" true make toolbox CMD=true
-check "interrupted, and run again: make module" interrupt "$all" true make -C "$REPO" module
+check "assemble: resumes after an interruption in the checkout" half_way
+check "make series: succeeds after interruptions" interrupt "$all" true make series
+check "make toolbox: succeeds after interruptions" interrupt "$all" true make toolbox CMD=true
+check "make module: succeeds after interruptions" interrupt "$all" true make -C "$REPO" module
 
-# A tree that is not ours, at a path with a blank, has all of the series then, or none. A
-# kill can leave a git am in progress, which it says.
+# A user's tree, at a path with a blank, gets the whole series or nothing. No SIGKILL: it can
+# leave a git am in progress, which the next run reports.
 own=$tmp/own\ tree
 own_commits() {
 	git -C "$own" rev-list --count HEAD
@@ -102,9 +119,9 @@ fresh_tree() {
 		return 1
 	fi
 }
-check "interrupted, and run again: make apply" interrupt "INT TERM" fresh_tree make apply KSRC="$own"
-check "which is all of it" test "$(own_commits)" == "$commits"
-# From when it has begun to the end, by the group of processes, as a terminal does.
+check "make apply: interruptions leave all of the series or none of it" interrupt "INT TERM" fresh_tree make apply KSRC="$own"
+check "make apply: succeeds after interruptions" test "$(own_commits)" == "$commits"
+# Signals to the process group, as from a terminal, from the first patch to the end.
 in_the_middle() {
 	local pid
 	fresh_tree || return 1
@@ -116,23 +133,24 @@ in_the_middle() {
 	while kill -INT -- -$pid 2>/dev/null; do sleep 0.01; done
 	[[ $(own_commits) == "$commits" && ! $(git -C "$own" status --porcelain) ]]
 }
-check "interrupted in the middle of git am, again and again" in_the_middle
-check "at least 20 interruptions" test "$(wc -l <"$tmp/interrupted")" -ge 20
+check "make apply: completes when interrupted in the middle of git am" in_the_middle
+check "robust: at least 20 commands were interrupted" test "$(wc -l <"$tmp/interrupted")" -ge 20
 cd "$REPO"
 
-# Places.
+# Places where the commands cannot work.
 git clone --quiet "$REPO" "$tmp/a blank"
-check_line "a path with a blank in it" 2 "below a path with a blank" make -C "$tmp/a blank" kernel
-check_line "the same, of the cache" 2 "below a path with a blank" env XDG_CACHE_HOME="$tmp/a blank" make kernel
+check_line "kernel: rejects a repository path with a blank" 2 "below a path that contains a blank" make -C "$tmp/a blank" kernel
+check_line "kernel: rejects a cache path with a blank" 2 "below a path that contains a blank" env XDG_CACHE_HOME="$tmp/a blank" make kernel
 # shellcheck disable=SC2016 # the shell in the namespace is to expand it
 read_only() {
 	unshare --user --map-root-user --mount bash -c 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" &&
-		"$1/tools/kernel/build"' bash "$1"
+		"$1/tools/kernel/build-kernel"' bash "$1"
 }
 git clone --quiet "$REPO" "$tmp/three"
-check_line "a read-only source tree" 1 "cannot write to .*/three/build" read_only "$tmp/three"
+check_line "kernel: reports a read-only repository" 1 "cannot write to .*/three/build" read_only "$tmp/three"
 mkdir "$tmp/three/build"
-# in_small SIZE...: with a file system of that size for objects, then of the next.
+# in_small SIZE SIZE: assembles with build/ on a file system of the first size, which is too
+# small, then of the second.
 # shellcheck disable=SC2016 # as above
 in_small() {
 	unshare --user --map-root-user --mount bash -c 'mount -t tmpfs -o size=$2 none "$1/build"
@@ -140,6 +158,6 @@ in_small() {
 		mount -o remount,size=$3 "$1/build" && "$1/tools/kernel/assemble" &&
 			git -C "$1/build/linux-$4" diff --exit-code HEAD' bash "$tmp/three" "$@" "$KVER"
 }
-check_line "a full disk, and then more space" 0 "no space left on device" in_small 100M 4G
+check_line "assemble: reports a full disk, and succeeds once there is space" 0 "no space left on device" in_small 100M 4G
 
 done_testing

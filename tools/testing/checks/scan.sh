@@ -1,33 +1,35 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What decides whether a guest's log has a report, and which are allowed.
+# vm/scan.py: which lines of a guest's log are reports, and which reports are allowed.
 
 # shellcheck source=tools/env.sh
 . "$(dirname "$0")/../../env.sh"
+in_toolbox "$@"
 # shellcheck source=tools/testing/checks/lib.sh
 . "$REPO/tools/testing/checks/lib.sh"
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-# scan LINE...: of a log that ends with them.
+# scan LINE...: scans a log that ends with these lines.
 scan() {
 	printf '%s\r\n' '[    0.000000] Linux version 7.3.4' '[    0.100000] kasan: KernelAddressSanitizer initialized' \
 		'[    0.200000] kmemleak: Kernel memory leak detector initialized' \
 		'[    0.300000] rcu: Hierarchical RCU implementation.' \
 		'[    0.400000] kcsan: non-strict mode configured - use CONFIG_KCSAN_STRICT=y to see all data races' \
 		"${@/#/[   10.123456] }" >"$log"
-	"$REPO/tools/testing/vm/scan" "$log"
+	"$REPO/tools/testing/vm/scan.py" "$log"
 }
+# finds TEXT LINE...: succeeds if a scan of the lines fails and prints TEXT.
 finds() {
 	local output
-	! output=$(scan "$@") && grep -qF -- "$1" <<<"$output"
+	! output=$(scan "${@:2}") && grep -qF -- "$1" <<<"$output"
 }
 
-check "nothing in an ordinary log" scan
+check "scan: a log without reports passes" scan
 while read -r line; do
-	check "found: $line" finds "$line"
+	check "scan: finds '$line'" finds "$line" "$line"
 done <<'E'
 BUG: KASAN: slab-use-after-free in ipt_do_table+0x1b2/0x9a0
 BUG: KCSAN: data-race in ipt_do_table / ipt_do_table
@@ -59,21 +61,27 @@ ping: page allocation failure: order:0, mode:0xcc0(GFP_KERNEL), nodemask=(null)
 bash: vmalloc error: size 8192, failed to allocate pages, mode:0xcc2(GFP_KERNEL), nodemask=(null)
 Call Trace:
 E
-allowed="BUG: KCSAN: data-race in tick_sched_timer / update_process_times"
-check "allowed: $allowed" scan "$allowed" "Call Trace:"
-check "what is beside it is found" finds "BUG: KASAN: use-after-free in foo" "$allowed"
-check "what comes after it is found" finds "WARNING: net/core/dev.c:1" "Call Trace:"
-# last_found LINE...: of them, the last.
-last_found() {
-	local output
-	! output=$(scan "$@") && grep -qF -- "${*: -1}" <<<"$output"
-}
-timer=("ODEBUG: object ffff888017e0fd48 is on stack ffff888017e08000, but NOT annotated." "Call Trace:")
-check "allowed by a line within" scan "${timer[@]}" " rust_doctest_kernel_time_hrtimer_rs_1+0x76/0x1c0"
-check "not allowed without that line" finds "${timer[@]}" " another_function+0x76/0x1c0"
-check "an allowed one does not hide the next" last_found "$allowed" "Call Trace:" "Oops: 0000"
-check "nor a stack without a title" last_found "$allowed" "Call Trace:" "Call Trace: another"
+
+race="BUG: KCSAN: data-race in tick_sched_timer / update_process_times"
+timer="ODEBUG: object ffff888017e0fd48 is on stack ffff888017e08000, but NOT annotated."
+trace="Call Trace:"
 mapfile -t lines < <(seq -f 'line %g' 50)
-check "nor one that is far from it" last_found "$allowed" "${lines[@]}" "Call Trace: far"
+check "scan: allows a race in the kernel's own code" scan "$race" "$trace"
+check "scan: allows a title with the required line below it" \
+	scan "$timer" "$trace" " rust_doctest_kernel_time_hrtimer_rs_1+0x76/0x1c0"
+# Of each row, the last line has to be found.
+while IFS=$'\t' read -r name first second; do
+	check "scan: $name" finds "$second" "$first" "$trace" "$second"
+done <<E
+a report after an allowed one is found	$race	Oops: 0000
+a second stack after an allowed report is found	$race	Call Trace: another
+a report with a stack of its own is found	WARNING: net/core/dev.c:1	$trace
+E
+check "scan: an allowed report does not hide one before it" \
+	finds "BUG: KASAN: use-after-free in foo" "BUG: KASAN: use-after-free in foo" "$race"
+check "scan: a title without the required line below it is found" \
+	finds "$timer" "$timer" "$trace" " another_function+0x76/0x1c0"
+check "scan: a stack far from an allowed report is found" \
+	finds "Call Trace: far" "$race" "${lines[@]}" "Call Trace: far"
 
 done_testing

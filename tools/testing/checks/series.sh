@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The series: it applies to the pristine tree, and is in the form that kernel
-# maintainers ask for.
+# The series: it applies to the pristine tree, and checkpatch accepts it.
 
 # shellcheck source=tools/env.sh
 . "$(dirname "$0")/../../env.sh"
@@ -13,21 +12,21 @@ in_toolbox "$@"
 tmp=$(mktemp -d)
 trap 'git -C "$KTREE" worktree remove --force "$tmp/pristine"; rm -rf "$tmp"' EXIT
 
-check "make series" "$REPO/tools/kernel/series"
-# The cover letter is no patch.
+check "make series: succeeds" "$REPO/tools/kernel/series"
+# All but the cover letter.
 mapfile -t mails < <(find "$BUILD/series" -name '*.patch' ! -name '0000-*' | sort)
 
-# The files that it changes are enough of a tree.
+# A tree without checked-out files: git am creates those that it changes.
 git -C "$KTREE" worktree add --quiet --no-checkout --detach "$tmp/pristine" origin/base
 git -C "$tmp/pristine" read-tree HEAD
 apply_series() {
 	git -C "$tmp/pristine" am --quiet "${mails[@]}"
 }
-check "git am takes it on a pristine tree" apply_series
-check "and the result is the tree that was built" \
+check "series: git am applies it to a pristine tree" apply_series
+check "series: the result is the tree that was built" \
 	git -C "$KTREE" diff --exit-code "$(git -C "$tmp/pristine" rev-parse HEAD)" HEAD
 
-# Events have a layout of their own, which all headers of the kernel follow.
+# TRACE_EVENT() has a layout of its own, which checkpatch does not know.
 checkpatch() {
 	local output
 	output=$(cd "$KTREE" && scripts/checkpatch.pl --strict --terse --showfile --show-types "$1" |

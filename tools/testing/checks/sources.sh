@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The sources: sparse for C, rustfmt, clippy and rustdoc for Rust, shellcheck
-# for scripts; without a warning.
+# Static analysis: sparse for C; rustfmt, clippy and rustdoc for Rust; shellcheck for shell;
+# pylint for Python. All without a warning.
 
 # shellcheck source=tools/env.sh
 . "$(dirname "$0")/../../env.sh"
 in_toolbox "$@"
+# shellcheck source=tools/kernel/lib.sh
+. "$REPO/tools/kernel/lib.sh"
 # shellcheck source=tools/testing/checks/lib.sh
 . "$REPO/tools/testing/checks/lib.sh"
 
-# In a directory of its own: clippy and sparse do not go with a build.
+# An object directory of its own: clippy and sparse change how objects are built.
 objdir=$KTREE/build-checks
 quiet_make() {
 	local output
@@ -18,57 +20,48 @@ quiet_make() {
 		echo "$output"
 		return 1
 	}
-	# Nothing may be said of our files.
-	! grep -E -A 8 '^(\.\./)?[^ ]*: (warning|error)|^(warning|error)' <<<"$output"
+	clean "$output" '^[^ ]*: (warning|error)|^(warning|error)'
 }
 
 mkdir -p "$objdir"
 cmp -s "$OBJDIR/.config" "$objdir/.config" || cp "$OBJDIR/.config" "$objdir/.config"
 
-check "clippy on the kernel crate and the modules" \
+check "clippy: no warning about the kernel crate and the modules" \
 	quiet_make CLIPPY=1 KRUSTFLAGS=-Dwarnings prepare samples/rust/iptverdict.o samples/rust/rust_drops.o
-check "sparse on the C files of the series" \
+check "sparse: no warning about the C files of the series" \
 	quiet_make C=2 CHECK="sparse -Wno-return-void" kernel/tracepoint.o net/ipv4/netfilter/ip_tables.o \
 	net/ipv4/netfilter/arp_tables.o net/ipv6/netfilter/ip6_tables.o
-check "rustdoc" quiet_make CLIPPY=1 KRUSTFLAGS=-Dwarnings RUSTDOC="$REPO/tools/testing/rustdoc-coverage" rustdoc
-
-mapfile -t rust < <(cd "$REPO" && git ls-files '*.rs')
-check "rustfmt" rustfmt --edition 2021 --config-path "$KTREE/.rustfmt.toml" --check "${rust[@]/#/$REPO/}"
-
-# Each public item has documentation and, where that makes sense, an example.
-documented() {
-	python3 - "$objdir/rustdoc-coverage.json" "${rust[@]}" <<-'E'
-		import json, sys
-		files = {name.removeprefix("../"): counts
-		         for name, counts in json.load(open(sys.argv[1])).items()}
-		bad = 0
-		for name in sys.argv[2:]:
-		    if not name.startswith("rust/kernel/"):
-		        continue
-		    of = files[name]
-		    print(name, of)
-		    bad |= of["with_docs"] != of["total"] or of["with_examples"] != of["total_examples"]
-		sys.exit(bad)
-	E
-}
-check "public items have documentation and examples" documented
+check "rustdoc: no warning about the kernel crate" \
+	quiet_make CLIPPY=1 KRUSTFLAGS=-Dwarnings RUSTDOC="$REPO/tools/testing/checks/rustdoc-coverage" rustdoc
 
 cd "$REPO"
+mapfile -t rust < <(git ls-files '*.rs')
+check "rustfmt: all Rust files are formatted" \
+	rustfmt --edition 2021 --config-path "$KTREE/.rustfmt.toml" --check "${rust[@]}"
+mapfile -t crate < <(git ls-files 'rust/kernel/*.rs')
+check "rustdoc: all public items have documentation and examples" \
+	tools/testing/checks/documented.py "$objdir/rustdoc-coverage.json" "${crate[@]}"
 no_unsafe() {
-	! grep -n unsafe samples/rust/*.rs tools/testing/modules/*.rs
+	! grep -n unsafe samples/rust/*.rs tools/testing/guest/modules/*.rs
 }
-check "the modules have no unsafe" no_unsafe
+check "the Rust modules contain no unsafe code" no_unsafe
 short() {
-	grep -vcE '^\s*(//|$)' samples/rust/iptverdict.rs
-	(($(grep -vcE '^\s*(//|$)' samples/rust/iptverdict.rs) < 200))
+	local lines
+	lines=$(grep -vcE '^\s*(//|$)' samples/rust/iptverdict.rs)
+	echo "$lines lines"
+	((lines < 200))
 }
-check "the module has less than 200 lines of code" short
+check "samples/rust/iptverdict.rs: less than 200 lines of code" short
 
-mapfile -t scripts < <(cd "$REPO" && git ls-files | while read -r file; do
-	[[ $file != *.sh && $(head -c 30 "$file" | head -n 1) != '#!'*sh ]] || echo "$file"
-done)
-check "shellcheck" shellcheck --external-sources "${scripts[@]}"
-mapfile -t python < <(git ls-files '*.py')
-check "python" python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' "${python[@]}"
+# scripts INTERPRETER SUFFIX: prints the files in this language.
+scripts() {
+	git ls-files | while read -r file; do
+		[[ $file != *$2 && $(head -n 1 "$file" | tr -d '\0') != '#!'*"$1" ]] || echo "$file"
+	done
+}
+mapfile -t shell < <(scripts sh .sh)
+check "shellcheck: no warning" shellcheck --external-sources "${shell[@]}"
+mapfile -t python < <(scripts python3 .py)
+check "pylint: no warning" pylint --rcfile=.pylintrc "${python[@]}"
 
 done_testing

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The rules of the repository that README and CONTRIBUTING state.
+
+# shellcheck source=tools/env.sh
+. "$(dirname "$0")/../../env.sh"
+in_toolbox "$@"
+# shellcheck source=tools/kernel/lib.sh
+. "$REPO/tools/kernel/lib.sh"
+# shellcheck source=tools/testing/checks/lib.sh
+. "$REPO/tools/testing/checks/lib.sh"
+
+cd "$REPO"
+mapfile -t files < <(git ls-files)
+
+# Where the new files of the kernel are, and no others.
+in_series='^(rust|samples/rust|tools/testing/selftests|Documentation/(ABI|rust|trace))/'
+agree() {
+	diff <(series_files | sort) <(printf '%s\n' "${files[@]}" | grep -E "$in_series" | sort)
+}
+check "layout: the kernel's directories hold the new files of the series, and no others" agree
+
+# Formats without comments, and plain lists of the kernel's own.
+no_comments='(\.md|\.svg|\.patch|/\.gitignore|^\.gitignore|^COPYING|^patches/(cover|series)|^Documentation/ABI/.*)$'
+licensed() {
+	local file bad=0
+	while read -r file; do
+		head -n 5 "$file" | grep -q 'SPDX-License-Identifier: ' || {
+			echo "$file has no SPDX line"
+			bad=1
+		}
+	done < <(printf '%s\n' "${files[@]}" | grep -vE "$no_comments")
+	return $bad
+}
+check "layout: every file that allows comments has an SPDX line" licensed
+
+links() {
+	local file link bad=0
+	while IFS=: read -r file link; do
+		link=${link#\](} link=${link%)}
+		[[ $link == *://* || -e $(dirname "$file")/${link%%#*} ]] || {
+			echo "$file: no $link"
+			bad=1
+		}
+	done < <(git ls-files -z '*.md' | xargs -0 grep -oE '\]\([^)#][^)]*\)')
+	return $bad
+}
+check "layout: links in Markdown files lead to files" links
+
+done_testing
