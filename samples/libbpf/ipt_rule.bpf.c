@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * For each packet that iptables drops: the target of the rule that did it, and its
- * comment (-m comment), read from the rule itself.
+ * Reports each packet that iptables drops, with the target of the deciding rule and its
+ * comment (-m comment), both read from the rule.
  */
 
 #include "vmlinux.h"
@@ -16,8 +16,8 @@
 #define MAX_MATCHES	16
 
 /*
- * Types of modules are not in vmlinux.h. Of these, the fields that are used here;
- * libbpf finds out where they are in the running kernel (CO-RE).
+ * vmlinux.h lacks the types of modules. These have only the fields that are used here; libbpf
+ * adjusts their offsets to the running kernel (CO-RE).
  */
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -80,7 +80,7 @@ int BPF_PROG(ipt_rule, struct sk_buff *skb, struct nf_hook_state *state,
 	struct drop *drop;
 	int i;
 
-	/* The verifier takes any argument of an event in a module for NULL. */
+	/* The verifier treats every argument of a module's event as possibly NULL. */
 	if (!state || !table || !rule)
 		return 0;
 	if ((verdict & NF_VERDICT_MASK) != NF_DROP)
@@ -93,7 +93,7 @@ int BPF_PROG(ipt_rule, struct sk_buff *skb, struct nf_hook_state *state,
 
 	drop->hook = state->hook;
 	BPF_CORE_READ_STR_INTO(&drop->table, table, name);
-	/* The name of the standard target, of DROP and the policy, is empty. */
+	/* The name is empty for the standard target, that is, for DROP and the policy. */
 	BPF_CORE_READ_STR_INTO(&drop->target, (struct xt_entry_target *)target,
 			       u.kernel.target, name);
 	drop->comment[0] = 0;
@@ -101,8 +101,8 @@ int BPF_PROG(ipt_rule, struct sk_buff *skb, struct nf_hook_state *state,
 		const struct xt_entry_match *match = at;
 
 		if (is_comment(match)) {
-			bpf_probe_read_kernel_str(drop->comment, sizeof(drop->comment),
-						  at + bpf_core_field_offset(struct xt_entry_match, data));
+			at += bpf_core_field_offset(struct xt_entry_match, data);
+			bpf_probe_read_kernel_str(drop->comment, sizeof(drop->comment), at);
 			break;
 		}
 		at += BPF_CORE_READ(match, u.kernel.match_size);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * ipt_rule: shows for each packet that iptables drops the rule that did it, by its
- * target and its comment. Runs until it is interrupted.
+ * ipt_rule: prints each packet that iptables drops, with the target and the comment of the
+ * deciding rule. Runs until it is interrupted.
  */
 #include <signal.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What ipt_rule.bpf.c tells ipt_rule.c of a dropped packet. */
+/* What ipt_rule.bpf.c reports to ipt_rule.c for each dropped packet. */
 
 struct drop {
 	char table[32];

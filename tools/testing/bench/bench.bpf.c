@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The ways that BPF has to what a table decided, with the same body for each.
+ * The BPF programs of the bench: one body, for each mechanism that sees verdicts.
  *
- * Built once for each way: HOOK is the name of a section, which says to libbpf
- * what to attach to, and one of the VIA_* what a program gets there. The body
- * adds one to a per-CPU variable; with COUNT, it counts packets and bytes by
- * table, hook and verdict as the module does, or as much of that as it can see.
- * Where there are several ways to read a field, this takes the cheapest.
+ * Built once for each mechanism: HOOK names the section, by which libbpf knows where
+ * to attach; VIA_* says which arguments the program gets there. The body increments
+ * one per-CPU variable; with COUNT, it counts packets and bytes by table, hook and
+ * verdict as the module does, as far as the mechanism sees these. Fields are read in
+ * the cheapest way that the mechanism allows.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -47,18 +47,18 @@ static __always_inline int add(__u32 key, __u32 bytes)
 
 #ifdef COUNT
 
-/* In a module, hence not in vmlinux.h. */
+/* Defined in a module, hence not in vmlinux.h. */
 struct xt_table {
 	char name[32];
 } __attribute__((preserve_access_index));
 
-/* From the third letter of its name, which is another in each table. */
+/* By the third letter of the name, which differs between tables. */
 #define slot(name)	(((name)[2] >> 1 & 7) << 6)
 #define hook_bits(hook)	(((hook) & 7) << 3)
 
 #ifdef VIA_BTF
 
-/* The types are known, and for all that the verifier knows each may be NULL. */
+/* The verifier treats every argument of a module's event as possibly NULL. */
 static __always_inline __u32 table_hook(const struct xt_table *table,
 					const struct nf_hook_state *state)
 {
@@ -125,7 +125,7 @@ int BPF_PROG(bench, struct sk_buff *skb, struct nf_hook_state *state,
 
 #elif defined(VIA_EVENT)
 
-/* Of its fields, those that are used here. */
+/* Only the fields that are used here. */
 struct trace_event_raw_ipt_verdict {
 	char table[16];
 	__u8 hook;
@@ -153,7 +153,7 @@ SEC(HOOK)
 int BPF_PROG(bench, void *table, struct sk_buff *skb, struct nf_hook_state *state,
 	     unsigned int verdict)
 {
-	/* A stolen packet may be gone. */
+	/* A stolen packet may already be freed. */
 	return count(table_hook(table, state), verdict, verdict == NF_STOLEN ? 0 : length(skb));
 }
 

@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Calls ipt_do_table(), ip6t_do_table() and arpt_do_table(), in the network
- * namespace of who reads one of the files in /sys/kernel/debug/ipt_bench/:
+ * Calls ipt_do_table(), ip6t_do_table() and arpt_do_table() in the network
+ * namespace of the process that reads a file in /sys/kernel/debug/ipt_bench/:
  *
- * ipv4, ipv6, arp	What a call costs: the verdict; the time stamp counter's ticks
- *			per call, in the best, the median and the worst batch; and the
- *			cycles and instructions of the CPU per 1,000 calls, "-" where
- *			it does not count them. Under QEMU's -icount shift=0 a tick is
- *			an instruction.
- * parallel		The nanoseconds that the parameter cpus CPUs need, all at once,
- *			for as many calls of ipt_do_table() each as a read of ipv4 makes.
- * plain, kprobed	Makes as many calls as a batch has, in an ordinary context, or in
- *			a softirq that came while a kprobe was being handled.
+ * ipv4, ipv6, arp	The cost of a call: the verdict; ticks of the time stamp counter
+ *			per call, in the best, the median and the worst batch; cycles and
+ *			instructions per 1,000 calls, "-" if the CPU does not count them.
+ *			Under QEMU's -icount shift=0 a tick is an instruction.
+ * parallel		The nanoseconds in which the first CPUs (parameter cpus) each make
+ *			as many calls of ipt_do_table() as a read of ipv4, all at once.
+ * plain, kprobed	Make the calls of one batch, in process context, or in a softirq
+ *			that interrupts a kprobe handler. Show the number of calls.
  *
- * The packet is at the input hook of the filter table; it is 100 bytes of UDP
- * from 10.0.0.1 to 10.0.0.2, of UDP from fd00::1 to fd00::2, or a request for
- * 10.0.0.2 by 10.0.0.1.
+ * The packet traverses the input hook of the filter table: 100 bytes of UDP from
+ * 10.0.0.1 to 10.0.0.2 or from fd00::1 to fd00::2, or an ARP request of 10.0.0.1
+ * for 10.0.0.2.
  */
 #include <linux/debugfs.h>
 #include <linux/if_arp.h>
@@ -45,11 +44,11 @@ MODULE_PARM_DESC(calls, "Calls in each of the 101 batches");
 
 static unsigned int cpus = 1;
 module_param(cpus, uint, 0644);
-MODULE_PARM_DESC(cpus, "CPUs that call at once, for the file parallel");
+MODULE_PARM_DESC(cpus, "CPUs that make calls at once, for the file parallel");
 
 static bool trace;
 module_param(trace, bool, 0644);
-MODULE_PARM_DESC(trace, "Packets are as the target TRACE leaves them");
+MODULE_PARM_DESC(trace, "Mark packets as the target TRACE does");
 
 static struct dentry *dir;
 
@@ -115,7 +114,7 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* One packet, and all that a call needs. */
+/* One packet, and the arguments of a call. */
 struct call {
 	nf_hookfn *function;
 	struct xt_table *table;
@@ -150,7 +149,7 @@ static void call_free(struct call *call)
 	kfree_skb(call->skb);
 }
 
-/* Softirqs are off, as in the receive path. */
+/* To be called with softirqs off, as in the receive path. */
 static __always_inline unsigned int call_batch(struct call *call, unsigned int n)
 {
 	unsigned int i, verdict = 0;
@@ -206,10 +205,10 @@ static int cost_show(struct seq_file *m, void *unused)
 	local_bh_disable();
 	for (i = 0; i < BATCHES; i++) {
 		/*
-		 * No interrupt counts as part of a call. It is a mistake to enable
-		 * softirqs within, as the call does, though none runs before the end
-		 * of the loop: a kernel that looks for mistakes with locks says so,
-		 * and is too slow to measure in anyway.
+		 * Keep interrupts out of the measurement. The call enables softirqs,
+		 * which it must not do with interrupts off, though none can run before
+		 * the end of the loop. A kernel with lockdep would report that, and is
+		 * too slow for measurements anyway.
 		 */
 		if (!IS_ENABLED(CONFIG_TRACE_IRQFLAGS))
 			local_irq_save(flags);
@@ -274,7 +273,7 @@ static int parallel_show(struct seq_file *m, void *unused)
 	if (!callers)
 		return -ENOMEM;
 
-	/* The one more is this thread, which starts the clock. */
+	/* One more: this thread, which starts the clock. */
 	atomic_set(&waiting, n + 1);
 	atomic_set(&running, n);
 	cpu = cpumask_first(cpu_online_mask);
@@ -334,9 +333,9 @@ static int plain_show(struct seq_file *m, void *unused)
 DEFINE_SHOW_ATTRIBUTE(plain);
 
 /*
- * While a kprobe is handled, interrupts come, and softirqs after them, with packets.
- * Here the handler waits for just that: it raises an interrupt that schedules a
- * tasklet, which makes the calls.
+ * An interrupt, and then a softirq with packets, can come while a kprobe handler
+ * runs. This handler waits for that: it raises an interrupt that schedules a tasklet,
+ * which makes the calls.
  */
 static DEFINE_MUTEX(kprobed_lock);
 static struct call kprobed_call;
@@ -420,5 +419,5 @@ static void __exit ipt_bench_exit(void)
 module_init(ipt_bench_init);
 module_exit(ipt_bench_exit);
 
-MODULE_DESCRIPTION("Cost of a call of ipt_do_table()");
+MODULE_DESCRIPTION("Measures the cost of a call of ipt_do_table()");
 MODULE_LICENSE("GPL");

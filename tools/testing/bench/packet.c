@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * packet CLIENT SERVER ADDRESS PORT: what a datagram costs on its whole way from
- * a process in the network namespace CLIENT to one in SERVER, where ADDRESS is.
+ * packet CLIENT SERVER ADDRESS PORT: measures the cost of a datagram from a socket in
+ * the network namespace CLIENT to one in SERVER, which has ADDRESS.
  *
- * Prints the time stamp counter's ticks per datagram, in the best, the median and
- * the worst of the batches. Both processes are this one, so that under one CPU
- * nothing runs between but softirqs.
+ * Prints the ticks of the time stamp counter per datagram, in the best, the median and
+ * the worst batch. One process owns both sockets, so that on one CPU only softirqs run
+ * between send and receive.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -85,7 +85,7 @@ int main(int argc, char **argv)
 	if (setsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)))
 		err(1, "SO_RCVTIMEO");
 
-	/* Neighbours, routes, and a connection that conntrack knows. */
+	/* Resolve neighbours and routes, and make conntrack know the connection. */
 	for (i = 0; i < 10; i++)
 		batch(client, server);
 	for (i = 0; i < BATCHES; i++)

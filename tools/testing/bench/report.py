@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""report.py DIR: of the measurements in DIR/*.tsv, makes results.json, the tables
-bench.md and cost.rst, and the plots.
+"""report.py DIR: from the measurements in DIR/*.tsv, writes results.json, the tables bench.md,
+summary.md and cost.rst, and the plots.
 
-report.py --into DOCUMENT FILE: puts FILE into a document, between the lines
-"bench: FILE" and "end of bench", which are comments there."""
+report.py --into DOCUMENT FILE: replaces the text between the lines "bench: FILE" and "end of
+bench" of a document, which are comments there, with FILE."""
 
+import contextlib
 import json
 import os
 import re
 import statistics
 import sys
 
-# The columns of guest's lines, by their first word.
+# The columns of guest.py's lines, by their first word.
 COLUMNS = {
     "cost": "family rules mechanism verdict best median worst cycles instructions",
     "packet": "mechanism calls best median worst",
@@ -23,23 +24,28 @@ COLUMNS = {
     "skipped": "part mechanism reason",
 }
 
-# What each mechanism can see of a verdict. A kretprobe has the return value only, a
-# probe at entry comes before the verdict. None but the event knows the rule; the
-# target TRACE tells each rule that a packet matches, but not what became of it.
+# What each mechanism can see of a verdict. A kretprobe has only the return value, a probe at the
+# entry runs before the verdict. Only the events know the rule; the target TRACE reports each
+# rule that a packet matches, but not the verdict.
 ALL = "table chain verdict rule"
 SEES = {
     "raw_tp": ALL, "tp_btf": ALL, "tp": ALL, "event": ALL, "perf": ALL,
-    "iptverdict": "table chain verdict", "c_twin": "table chain verdict",
+    "iptverdict": "table chain verdict", "c_ref": "table chain verdict",
     "fentry": "table chain", "kprobe": "table chain", "kprobe.multi": "table chain",
     "fexit": "table chain verdict", "kprobe.session": "table chain verdict",
     "kretprobe": "verdict", "kretprobe.multi": "verdict", "TRACE": "table chain rule",
 }
 SITUATIONS = ("plain", "nested", "kprobed")
-SMALL = ("iptverdict", "c_twin", "raw_tp", "tp")
+SMALL = ("iptverdict", "c_ref", "raw_tp", "tp")
+
+
+class ReportError(Exception):
+    """A failure, as one line."""
 
 
 def read(directory):
-    """All measurements: a list of rows for each kind, and for "time", from a real CPU."""
+    """Returns all measurements, as a list of rows for each kind. Costs on a real CPU are of the
+    kind "time"."""
     results = {}
     for name in sorted(os.listdir(directory)):
         if not name.endswith(".tsv"):
@@ -47,9 +53,9 @@ def read(directory):
         with open(os.path.join(directory, name), encoding="utf-8") as lines:
             for line in lines:
                 kind, *values = line.rstrip("\n").split("\t")
-                columns = COLUMNS[kind].split()
-                if len(values) != len(columns):
-                    sys.exit(f"iptverdict: {name}: not a line of the bench: {line!r}")
+                columns = COLUMNS.get(kind, "").split()
+                if not columns or len(values) != len(columns):
+                    raise ReportError(f"{name}: unknown line: {line.rstrip()}: run make bench")
                 if kind == "cost" and name == "time.tsv":
                     kind = "time"
                 results.setdefault(kind, []).append(
@@ -58,16 +64,15 @@ def read(directory):
 
 
 def number(text):
+    """Returns the number that a column has, or its text."""
     for kind in (int, float):
-        try:
+        with contextlib.suppress(ValueError):
             return kind(text)
-        except ValueError:
-            pass
     return text
 
 
 def markdown(rows, head):
-    """A table; all columns but the first are of numbers, or short."""
+    """Prints a table; all columns but the first are numbers, or short."""
     print("| " + " | ".join(head) + " |")
     print("| --- |" + " ---: |" * (len(head) - 1))
     for row in rows:
@@ -76,10 +81,12 @@ def markdown(rows, head):
 
 
 def label(mechanism):
+    """Returns how tables name a mechanism."""
     return mechanism.replace("+count", ", counting")
 
 
 def by_mechanism(rows):
+    """Returns the rows of each mechanism."""
     found = {}
     for row in rows:
         found.setdefault(row["mechanism"], []).append(row)
@@ -87,52 +94,53 @@ def by_mechanism(rows):
 
 
 def call_costs(results, family="ipv4"):
-    """Instructions by mechanism and rules."""
+    """Returns instructions by mechanism and number of rules."""
     return {mechanism: {row["rules"]: row["median"] for row in rows}
             for mechanism, rows in by_mechanism(
                 row for row in results["cost"] if row["family"] == family).items()}
 
 
 def cost_table(results):
+    """Prints the cost of a call, by mechanism and number of rules."""
     costs = call_costs(results)
     sizes = sorted(costs["off"])
-    off, module = costs["off"], costs["iptverdict"]
+    off = costs["off"]
+    module = costs["iptverdict"][10] - off[10] if "iptverdict" in costs else None
     spread = {(row["mechanism"], row["rules"]): row["worst"] - row["best"]
               for row in results["cost"] if row["family"] == "ipv4"}
     rows = []
     for mechanism, cost in costs.items():
-        sees = SEES.get(mechanism.split("+")[0], "")
         if mechanism in ("unpatched", "off"):
             over = [cost[n] - costs["unpatched"][n] for n in sizes]
             rows.append([mechanism, cost[10], "", *(["-"] * len(sizes) if mechanism == "unpatched"
                         else [f"({n:+})" for n in over]), ""])
             continue
         over = [cost[n] - off[n] for n in sizes]
-        ratio = over[1] / (module[10] - off[10])
-        rows.append([label(mechanism), cost[10], f"{ratio:.1f}",
+        rows.append([label(mechanism), cost[10], f"{over[1] / module:.1f}" if module else "-",
                      *(f"{n:+}" + ("*" if spread[mechanism, size] else "")
-                       for n, size in zip(over, sizes)), sees])
+                       for n, size in zip(over, sizes)), SEES.get(mechanism.split("+")[0], "")])
     print("### A call of ipt_do_table()\n")
-    print("Instructions. What is attached is given over off, off over unpatched; with 1 to 10,000\n"
-          "rules that do not match, and the policy. \"counting\" does the module's job, as far as it\n"
-          "sees it; the others add one to a per-CPU variable. *: not the same in all batches; the\n"
-          "median.\n")
+    print("Instructions per call, with 1 to 10,000 rules that do not match, and the policy.\n"
+          "Mechanisms are relative to off, off is relative to unpatched. \"counting\" does the\n"
+          "module's job, as far as the mechanism sees the verdict; the others increment one\n"
+          "per-CPU variable. *: batches differ; this is the median.\n")
     markdown(rows, ["mechanism", "10 rules", "times the module"]
              + [f"over, {n:,}" for n in sizes] + ["sees"])
 
 
 def small_table(results):
-    """The table of the trace documentation, in reStructuredText."""
+    """Returns the table of the trace documentation, in reStructuredText."""
     rows = [["family", "rules", "unpatched", "off", *SMALL]]
     for family in ("ipv4", "ipv6", "arp"):
         costs = call_costs(results, family)
-        for n in sorted(costs["off"]):
+        for n in sorted(costs.get("off", ())):
             if family == "ipv4" and n not in (1, 10, 1000):
                 continue
             off = costs["off"][n]
             rows.append([family, str(n), str(costs["unpatched"][n]),
                          f"{off} ({off - costs['unpatched'][n]:+})",
-                         *(f"{costs[name][n] - off:+}" if name in costs else "-" for name in SMALL)])
+                         *(f"{costs[name][n] - off:+}" if name in costs else "-"
+                           for name in SMALL)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     rule = "  ".join("=" * width for width in widths)
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
@@ -141,9 +149,10 @@ def small_table(results):
 
 
 def time_table(results):
+    """Prints the cost of a call on a real CPU."""
     print("### On a real CPU\n")
-    print("Ticks of the time stamp counter for a call, with 10 rules; cycles and instructions as the\n"
-          "CPU counts them.\n")
+    print("Ticks of the time stamp counter per call, with 10 rules; cycles and instructions as\n"
+          "the CPU counts them.\n")
     markdown([[label(row["mechanism"]), row["best"], row["median"], row["worst"],
                *(f"{row[key] / 1000:.1f}" if row[key] != "-" else "-"
                  for key in ("cycles", "instructions"))]
@@ -152,11 +161,12 @@ def time_table(results):
 
 
 def packet_table(results):
+    """Prints the cost of a packet."""
     rows = by_mechanism(results["packet"])
     off = rows["off"][0]["median"]
     print("### A packet\n")
-    print("Instructions for a datagram of 100 bytes from a process in one network namespace through a\n"
-          "router to a process in a third, with all tables and no rules: "
+    print("Instructions for a datagram of 100 bytes, from a process in one network namespace\n"
+          "through a router to a process in a third, with all tables and no rules:\n"
           f"{rows['off'][0]['calls'] / 100:g} calls of ipt_do_table().\n"
           "Median of 101 batches.\n")
     markdown([[label(name), of[0]["median"], f"{of[0]['median'] - off:+}",
@@ -165,10 +175,11 @@ def packet_table(results):
 
 
 def lost_table(results):
+    """Prints which events each mechanism loses."""
     print("### Lost events\n")
-    print("Events lost of calls made: by themselves; with REJECT and TEE, which call the function\n"
-          "inside of a call; in a softirq that comes while a kprobe is handled. misses: those that\n"
-          "the mechanism reports itself.\n")
+    print("Lost events, of all calls. plain: ordinary calls; nested: REJECT and TEE, which call\n"
+          "the function within a call; kprobed: calls in a softirq that interrupts a kprobe\n"
+          "handler. misses: events that the kernel counts as missed.\n")
     rows = []
     for name, of in by_mechanism(results["lost"]).items():
         found = {row["situation"]: row for row in of}
@@ -181,13 +192,15 @@ def lost_table(results):
 
 
 def speed_up(row):
+    """Returns how many calls two CPUs make for each that one makes."""
     return 2 * row["one"] / row["two"]
 
 
 def parallel_table(results):
+    """Prints the speed-up by a second CPU."""
     print("### Two CPUs at once\n")
     rows = by_mechanism(results["parallel"])
-    print("How many calls two CPUs make in the time in which one makes one, by the clock:\n"
+    print("Calls by two CPUs in the time that one CPU needs for one call: "
           f"{len(rows['off'])} interleaved rounds.\n")
     markdown([[name, f"{statistics.median(map(speed_up, of)):.2f}",
                f"{min(map(speed_up, of)):.2f} to {max(map(speed_up, of)):.2f}"]
@@ -195,8 +208,9 @@ def parallel_table(results):
 
 
 def reading_table(results):
+    """Prints the duration of a read, by the number of possible CPUs."""
     print("### Reading the counters\n")
-    print("A read of stats; and memory, allocated for each possible CPU.\n")
+    print("Duration of a read of stats; memory allocated per possible CPU.\n")
     found = {}
     for row in results["reading"]:
         found.setdefault(row["possible_cpus"], []).append(row)
@@ -208,6 +222,7 @@ def reading_table(results):
 
 
 def stories(results):
+    """Returns the medians of the story's rounds, by CPUs, kernel and mechanism."""
     found = {}
     for row in results["story"]:
         found.setdefault((row["cpus"], row["kernel"], row["mechanism"]), []).append(row)
@@ -219,10 +234,11 @@ def stories(results):
 
 
 def story_table(results):
-    print("### Where it began\n")
-    print("A stock kernel beside ours. Each CPU sends 4,000 datagrams a second through a router,\n"
-          "which is pinged through, too; bpftrace has a kretprobe on ipt_do_table(). Medians of\n"
-          "three interleaved rounds.\n")
+    """Prints a stock kernel beside the patched one."""
+    print("### A stock kernel\n")
+    print("A stock kernel and the patched one. Each CPU sends 4,000 datagrams per second through\n"
+          "a router, while a host behind it is pinged; bpftrace has a kretprobe on\n"
+          "ipt_do_table(). Medians of three interleaved rounds.\n")
     markdown([[kernel, cpus, mechanism, f"{of['softirq']:.1f} %", f"{of['median']:.2f} ms",
                f"{of['p99']:.2f} ms", f"{of['lost']} of {of['sent']}"]
               for (cpus, kernel, mechanism), of in stories(results).items()],
@@ -230,7 +246,7 @@ def story_table(results):
 
 
 def summary(results):
-    """The table of README: one row a mechanism, with its useful body where it has one."""
+    """Prints the table of README: each mechanism as it counts, if it has such a program."""
     costs = call_costs(results)
     off, module = costs["off"][10], costs["iptverdict"][10]
     lost = {row["mechanism"]: row["calls"] - row["seen"] for row in results["lost"]
@@ -239,7 +255,7 @@ def summary(results):
     rows = []
     for name, cost in costs.items():
         full = costs.get(name + "+count", cost)[10]
-        if name in ("unpatched", "off", "c_twin") or "+" in name:
+        if name in ("unpatched", "off", "c_ref") or "+" in name:
             continue
         rows.append((full - off, name))
     markdown([[name, f"{over:+}", f"{over / (module - off):.1f}", lost.get(name, "-"), SEES[name]]
@@ -252,39 +268,75 @@ TABLES = {"cost": cost_table, "time": time_table, "packet": packet_table, "lost"
           "parallel": parallel_table, "reading": reading_table, "story": story_table}
 
 
-def bars(axes, names, series, unit, scale="linear"):
-    """Horizontal bars, the first on top; series by label."""
-    axes.set_xscale(scale)
-    height = 0.8 / len(series)
-    for i, (name, values) in enumerate(series.items()):
-        places = [y + (i - (len(series) - 1) / 2) * height for y in range(len(names))]
-        drawn = axes.barh(places, [value or 0 for value in values], height, label=name)
-        axes.bar_label(drawn, [f"{value:g}" if value else "" for value in values],
-                       padding=2, fontsize=7)
+BLUE, ORANGE, GREY = "#1f4e79", "#e08214", "#b8b8b8"
+
+
+def label_rows(axes, names, unit):
+    """Labels the axes; the first name is on top."""
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.set_xlabel(unit)
     axes.spines[["top", "right"]].set_visible(False)
+    axes.set_axisbelow(True)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+
+
+def legend_above(axes):
+    """Puts the legend above the axes."""
+    axes.figure.legend(frameon=False, loc="outside upper center", ncols=3)
+
+
+def bars(axes, names, series, unit):
+    """Draws horizontal bars, with a hatch for each series."""
+    height = 0.8 / len(series)
+    for i, (name, values) in enumerate(series.items()):
+        places = [y + (i - (len(series) - 1) / 2) * height for y in range(len(names))]
+        drawn = axes.barh(places, [value or 0 for value in values], height, label=name,
+                          color=(BLUE, ORANGE, GREY)[i], hatch=("", "///", "...")[i],
+                          edgecolor="black", linewidth=0.5)
+        axes.bar_label(drawn, [f"{value:.1f}" if value else "" for value in values],
+                       padding=2, fontsize=7)
+    axes.margins(x=0.08)
+    label_rows(axes, names, unit)
     if len(series) > 1:
-        axes.legend(frameon=False, loc="upper right")
+        legend_above(axes)
 
 
 def plot_cost(results, axes):
+    """Draws the cost of a call."""
+    from matplotlib import ticker  # pylint: disable=import-outside-toplevel
     costs = call_costs(results)
     over = {name: cost[10] - costs["off"][10] for name, cost in costs.items()}
     names = [name for name in over if name not in ("unpatched", "off") and "+" not in name]
-    # These have one form, which does the job.
-    ours = ("iptverdict", "c_twin")
+    # These exist only in one form, which does the job.
+    ours = ("iptverdict", "c_ref")
     counting = {name: over.get(name if name in ours else name + "+count") for name in names}
     names.sort(key=lambda name: counting[name] or over[name])
-    bars(axes, names, {"one increment, or a record": [None if name in ours else over[name]
-                                                      for name in names],
-                       "packets and bytes by what it sees": [counting[name] for name in names]},
-         "instructions per call of ipt_do_table(), over off (10 rules; logarithmic)", "log")
-    axes.set_xlim(left=10)
+    axes.set_xscale("log")
+    axes.plot([None if name in ours else over[name] for name in names], range(len(names)), "o",
+              markersize=7, color=ORANGE, markerfacecolor="none", markeredgewidth=1.8, zorder=3,
+              label="increments one variable, or writes a record")
+    axes.plot([counting[name] for name in names], range(len(names)), "s", markersize=7,
+              color=BLUE, label="counts packets and bytes by what it sees")
+    for y, name in enumerate(names):
+        low, high = sorted((over[name], counting[name] or over[name]))
+        if low != high:
+            axes.annotate(f"{low:g}", (low, y), (-8, 0), textcoords="offset points", ha="right",
+                          va="center", fontsize=8)
+        axes.annotate(f"{high:g}", (high, y), (8, 0), textcoords="offset points", va="center",
+                      fontsize=8)
+    shown = [over[name] for name in names]
+    axes.set_xlim(min(shown) / 1.6, max(shown) * 1.6)
+    axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
+    label_rows(axes, names,
+               "instructions per call of ipt_do_table(), over off (10 rules; logarithmic)")
+    legend_above(axes)
 
 
 def plot_packet(results, axes):
+    """Draws the cost of a packet."""
     rows = by_mechanism(results["packet"])
     off = rows["off"][0]["median"]
     names = [name for name in rows if name not in ("unpatched", "off") and "+" not in name]
@@ -295,25 +347,27 @@ def plot_packet(results, axes):
 
 
 def plot_parallel(results, axes):
+    """Draws the speed-up by a second CPU."""
     rows = by_mechanism(results["parallel"])
     names = list(rows)
     values = [sorted(map(speed_up, rows[name])) for name in names]
     middle = [statistics.median(of) for of in values]
-    axes.errorbar(middle, range(len(names)), fmt="o", capsize=3, xerr=[
-        [m - of[0] for m, of in zip(middle, values)], [of[-1] - m for m, of in zip(middle, values)]])
-    axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
-    axes.set_xlabel("calls by two CPUs for each by one: median and range")
-    axes.spines[["top", "right"]].set_visible(False)
+    below = [m - of[0] for m, of in zip(middle, values)]
+    above = [of[-1] - m for m, of in zip(middle, values)]
+    axes.errorbar(middle, range(len(names)), fmt="o", color=BLUE, capsize=3, xerr=[below, above])
+    for y, value in enumerate(middle):
+        axes.annotate(f"{value:.2f}", (value, y), (0, 5), textcoords="offset points",
+                      ha="center", fontsize=8)
+    label_rows(axes, names, "calls by two CPUs for each call by one: median and range")
 
 
 def plot_story(results, axes):
+    """Draws the share of softirqs."""
     found = stories(results)
-    names = [f"{kernel.split('-')[0]}, {cpus} CPUs" if cpus > 1 else f"{kernel.split('-')[0]}, 1 CPU"
-             for cpus, kernel, mechanism in found if mechanism == "off"]
-    keys = [key for key in found if key[2] == "off"]
-    bars(axes, names, {mechanism: [found.get((*key[:2], mechanism), {}).get("softirq")
-                                   for key in keys]
+    keys = [key[:2] for key in found if key[2] == "off"]
+    names = [f"{kernel.split('-')[0]}, {cpus} CPU" + ("s" if cpus > 1 else "")
+             for cpus, kernel in keys]
+    bars(axes, names, {mechanism: [found.get((*key, mechanism), {}).get("softirq") for key in keys]
                        for mechanism in ("off", "bpftrace", "iptverdict")},
          "per cent of the CPUs' time in softirqs")
 
@@ -322,30 +376,40 @@ PLOTS = {"cost": plot_cost, "packet": plot_packet, "parallel": plot_parallel, "s
 
 
 def plot(results, directory):
-    import matplotlib  # pylint: disable=import-outside-toplevel # is slow
+    """Draws all plots for which there are measurements, on white for GitHub's dark theme."""
+    wanted = [name for name in PLOTS if name in results]
+    if not wanted:
+        return
+    import matplotlib  # pylint: disable=import-outside-toplevel # make bench-here works without it
     matplotlib.use("Agg")
-    # The same measurements are the same file.
+    # Makes the files reproducible.
     matplotlib.rcParams["svg.hashsalt"] = "iptverdict"
     from matplotlib import pyplot  # pylint: disable=import-outside-toplevel
-    for name, draw in PLOTS.items():
-        if name not in results:
-            continue
-        figure, axes = pyplot.subplots(figsize=(8, 5.5), layout="constrained")
-        draw(results, axes)
+    for name in wanted:
+        figure, axes = pyplot.subplots(figsize=(8, 5.5), layout="constrained", facecolor="white")
+        PLOTS[name](results, axes)
         figure.savefig(os.path.join(directory, name + ".svg"), metadata={"Date": None})
         figure.savefig(os.path.join(directory, name + ".png"), dpi=120)
         pyplot.close(figure)
 
 
+@contextlib.contextmanager
+def printing_to(directory, name):
+    """Sends what is printed to a file."""
+    with open(os.path.join(directory, name), "w", encoding="utf-8") as out:
+        with contextlib.redirect_stdout(out):
+            yield
+
+
 def report(directory):
+    """Writes all that DIR's measurements yield."""
     results = read(directory)
     with open(os.path.join(directory, "conditions.txt"), encoding="utf-8") as lines:
-        conditions = dict(line.rstrip("\n").split("\t") for line in lines)
-    with open(os.path.join(directory, "results.json"), "w", encoding="utf-8") as out:
-        json.dump({"conditions": conditions, **results}, out, indent=1)
-        out.write("\n")
+        conditions = dict(line.rstrip("\n").partition("\t")[::2] for line in lines)
+    with printing_to(directory, "results.json"):
+        print(json.dumps({"conditions": conditions, **results}, indent=1))
 
-    with open(os.path.join(directory, "bench.md"), "w", encoding="utf-8") as sys.stdout:
+    with printing_to(directory, "bench.md"):
         for kind, table in TABLES.items():
             if kind in results:
                 table(results)
@@ -353,25 +417,22 @@ def report(directory):
             print(f"Not measured: {row['part']}, {row['mechanism']}: {row['reason']}\n")
         print("Measured on: " + "; ".join(f"{key}: {value}" for key, value in conditions.items())
               + ".")
-        sys.stdout.flush()
-    if "cost" in results and "lost" in results:
-        with open(os.path.join(directory, "summary.md"), "w", encoding="utf-8") as sys.stdout:
-            summary(results)
-            sys.stdout.flush()
-    sys.stdout = sys.__stdout__
     if "cost" in results:
+        if "lost" in results and "iptverdict" in call_costs(results):
+            with printing_to(directory, "summary.md"):
+                summary(results)
         unpatched, patched = (conditions.get(f"text of ip_tables, {name}")
                               for name in ("unpatched", "patched"))
-        with open(os.path.join(directory, "cost.rst"), "w", encoding="utf-8") as out:
+        with printing_to(directory, "cost.rst"):
             print(small_table(results), "",
                   f"The text of ip_tables grows from {unpatched} to {patched} bytes.",
-                  f"Measured on {conditions['kernel']}, {conditions['compiler']}, "
-                  f"CPU mitigations {conditions['CPU mitigations']}, BPF JIT on.",
-                  sep="\n", file=out)
+                  f"Measured on {conditions.get('kernel')}, {conditions.get('compiler')}, "
+                  f"CPU mitigations {conditions.get('CPU mitigations')}, BPF JIT on.", sep="\n")
     plot(results, directory)
 
 
 def into(document, path):
+    """Replaces the block of a file in a document."""
     name = os.path.basename(path)
     with open(path, encoding="utf-8") as text:
         new = text.read().strip()
@@ -381,14 +442,26 @@ def into(document, path):
         rf"(^[^\n]*bench: {re.escape(name)}\b[^\n]*\n).*?(^[^\n]*end of bench)",
         lambda match: f"{match[1]}\n{new}\n\n{match[2]}", old, flags=re.S | re.M)
     if count != 1:
-        sys.exit(f"iptverdict: {document} has no place for {name}")
+        raise ReportError(f'{document}: needs one block "bench: {name}"')
     with open(document, "w", encoding="utf-8") as text:
         text.write(changed)
 
 
-if sys.argv[1:2] == ["--into"] and len(sys.argv) == 4:
-    into(*sys.argv[2:])
-elif len(sys.argv) == 2:
-    report(sys.argv[1])
-else:
-    sys.exit(__doc__)
+def main(arguments):
+    """The command line."""
+    try:
+        if arguments[:1] == ["--into"] and len(arguments) == 3:
+            into(*arguments[1:])
+        elif len(arguments) == 1 and arguments[0] not in ("-h", "--help"):
+            report(arguments[0])
+        else:
+            sys.exit(__doc__)
+    except OSError as error:
+        sys.exit(f"iptverdict: {error.filename}: {error.strerror}")
+    except ReportError as error:
+        sys.exit(f"iptverdict: {error}")
+    except ImportError as error:
+        sys.exit(f"iptverdict: no plots: {error}: install python3-matplotlib")
+
+
+main(sys.argv[1:])

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What README says of the cost, by the command that measures it.
+# The costs and losses that README states, as make bench measures them.
 
 # shellcheck source=tools/env.sh
 . "$(dirname "$0")/../../env.sh"
@@ -9,18 +9,21 @@
 . "$REPO/tools/testing/checks/lib.sh"
 
 out=$BENCH
-mechanisms="iptverdict c_twin raw_tp raw_tp+count tp fexit fexit+count kretprobe"
-check "make bench, of the cost" make --no-print-directory -C "$REPO" bench PARTS=cost MECHANISMS="$mechanisms"
-check "make bench, of what is lost" make --no-print-directory -C "$REPO" bench PARTS=lost \
+mechanisms="iptverdict c_ref raw_tp raw_tp+count tp fexit fexit+count kretprobe"
+check "make bench: PARTS=cost succeeds" make --no-print-directory -C "$REPO" bench PARTS=cost \
+	MECHANISMS="$mechanisms"
+# A BPF program that is attached while another, of the same names, ends.
+check "make bench: PARTS=lost succeeds" make --no-print-directory -C "$REPO" bench PARTS=lost \
 	MECHANISMS="iptverdict raw_tp kretprobe"
 
-# cost FAMILY RULES MECHANISM: instructions per call.
+# cost FAMILY RULES MECHANISM: prints the instructions per call.
 cost() {
 	awk -F'\t' -v f="$1" -v r="$2" -v m="$3" \
 		'$1 == "cost" && $2 == f && $3 == r && $4 == m { print $7 }' "$out/cost.tsv"
 }
 
-# at_most N FAMILY RULES MECHANISM OVER: what the one costs over the other.
+# at_most N FAMILY RULES MECHANISM OTHER: succeeds if MECHANISM costs at most N more than
+# OTHER.
 at_most() {
 	local difference
 	difference=$(($(cost "$2" "$3" "$4") - $(cost "$2" "$3" "$5")))
@@ -28,8 +31,8 @@ at_most() {
 	((difference <= $1))
 }
 
-# factor N FAMILY RULES MECHANISM OTHER: the one adds at most N hundredths of what
-# the other adds to off.
+# factor N FAMILY RULES MECHANISM OTHER: succeeds if MECHANISM adds at most N per cent of
+# what OTHER adds to off.
 factor() {
 	local off one other
 	off=$(cost "$2" "$3" off)
@@ -39,7 +42,7 @@ factor() {
 	((one > 0 && 100 * one <= $1 * other))
 }
 
-# same MECHANISM: adds the same with all sizes of rulesets.
+# same MECHANISM: succeeds if it adds the same with rulesets of all sizes.
 same() {
 	local rules
 	for rules in 1 10 100 1000 10000; do
@@ -47,7 +50,7 @@ same() {
 	done | sort -u | awk 'END { exit NR != 1 }'
 }
 
-# lost MECHANISM SITUATION: events, of all calls.
+# lost MECHANISM SITUATION: prints the lost events, of all calls.
 lost() {
 	awk -F'\t' -v m="$1" -v s="$2" '$1 == "lost" && $2 == s && $3 == m { print $4 - $5, "of", $4 }' \
 		"$out/lost.tsv"
@@ -56,63 +59,64 @@ lost() {
 nothing_skipped() {
 	! grep -h ^skipped "$out"/*.tsv
 }
-check "all that was to be measured was" nothing_skipped
+check "make bench: attaches all mechanisms" nothing_skipped
 
 for rules in 1 10 100 1000 10000; do
-	check "the module, $rules rules: at most 46 over off" at_most 46 ipv4 $rules iptverdict off
-	check "off, $rules rules: at most one instruction" at_most 1 ipv4 $rules off unpatched
-	check "the trace event, $rules rules: at most 320 over off" at_most 320 ipv4 $rules tp off
+	check "cost: iptverdict, $rules rules: at most 46 over off" at_most 46 ipv4 $rules iptverdict off
+	check "cost: off, $rules rules: at most one instruction" at_most 1 ipv4 $rules off unpatched
+	check "cost: tp, $rules rules: at most 320 over off" at_most 320 ipv4 $rules tp off
 done
 for family in ipv4 ipv6 arp; do
 	for rules in 1 10; do
-		check "$family, $rules rules: the module costs no more than its twin in C" \
-			at_most 0 $family $rules iptverdict c_twin
+		check "cost: iptverdict, $family, $rules rules: at most the C reference implementation" \
+			at_most 0 $family $rules iptverdict c_ref
 	done
 done
 for rules in 1 10 1000; do
-	check "IPv6, off, $rules rules: at most one" at_most 1 ipv6 $rules off unpatched
+	check "cost: off, IPv6, $rules rules: at most one instruction" at_most 1 ipv6 $rules off unpatched
 done
-check "the module: a twelfth of a kretprobe" factor 8 ipv4 10 iptverdict kretprobe
-check "the module: less than half of raw_tp that counts as much" factor 49 ipv4 10 iptverdict raw_tp+count
-check "the module: less than half of fexit that counts as much" factor 49 ipv4 10 iptverdict fexit+count
-check "raw_tp: less than fexit" factor 99 ipv4 10 raw_tp fexit
-check "raw_tp: less than fexit, when both count" factor 99 ipv4 10 raw_tp+count fexit+count
+check "cost: iptverdict: at most a twelfth of kretprobe" factor 8 ipv4 10 iptverdict kretprobe
+check "cost: iptverdict: less than half of raw_tp+count" factor 49 ipv4 10 iptverdict raw_tp+count
+check "cost: iptverdict: less than half of fexit+count" factor 49 ipv4 10 iptverdict fexit+count
+check "cost: raw_tp: less than fexit" factor 99 ipv4 10 raw_tp fexit
+check "cost: raw_tp+count: less than fexit+count" factor 99 ipv4 10 raw_tp+count fexit+count
 for mechanism in $mechanisms; do
-	check "$mechanism adds the same to 1 rule as to 10,000" same "$mechanism"
+	check "cost: $mechanism: independent of the number of rules" same "$mechanism"
 done
 for situation in plain nested kprobed; do
 	for mechanism in iptverdict raw_tp; do
-		check "$mechanism loses none, $situation" test "$(lost $mechanism $situation)" != "" \
+		check "lost: $mechanism, $situation: loses no event" test "$(lost $mechanism $situation)" != "" \
 			-a "$(lost $mechanism $situation | cut -d' ' -f1)" = 0
 	done
 done
-check "a kretprobe loses all while a kprobe is handled" test "$(lost kretprobe kprobed)" = "1000 of 1000"
+check "lost: kretprobe, kprobed: loses all events" test "$(lost kretprobe kprobed)" = "1000 of 1000"
 for rules in 1 10 100; do
-	check "ARP, off, $rules rules: at most three, and two for each" \
+	check "cost: off, ARP, $rules rules: at most three instructions and two per rule" \
 		at_most $((3 + 2 * rules)) arp $rules off unpatched
 done
 
-# What the compiler made of the module's probes. Where those of several families
-# are the same, it keeps only one.
+# The machine code of the module's probes. The compiler merges identical probes of several
+# families.
 "$REPO/tools/toolbox/enter" llvm-objdump --disassemble --no-show-raw-insn --no-leading-addr \
 	"$OBJDIR/samples/rust/iptverdict.ko" |
 	awk '/^<.*Tracepoint8callback.*>:$/ { probe = 1 } /^$/ { probe = 0 } probe' >"$out/probes.txt"
-# instructions PATTERN [OPERANDS]: how many of them there are, by name and operands.
+# instructions PATTERN [OPERANDS]: prints the number of instructions with this name and
+# these operands.
 instructions() {
 	awk -F'\t' -v name="$1" -v operands="${2:-}" \
 		'$2 ~ "^(" name ")" && $3 ~ operands' "$out/probes.txt" | wc -l
 }
 probes=$(grep -c '^<' "$out/probes.txt" || :)
 check_probe() {
-	check "the module's probe: $1" test "${@:2}"
+	check "probe: $1" test "${@:2}"
 }
-check_probe "is there" "$probes" -gt 0
-check_probe "no call and no panic" "$(instructions 'call|ud2|int3')" = 0
+check_probe "exists" "$probes" -gt 0
+check_probe "no call, no panic" "$(instructions 'call|ud2|int3')" = 0
 check_probe "no stack frame" "$(($(instructions 'push|pop') + $(instructions '' '%[er][sb]p')))" = 0
 check_probe "no locked instruction" "$(instructions 'lock|xchg|cmpxchg')" = 0
 check_probe "one read-modify-write for each of two counters" \
 	"$(instructions 'add|inc' '%gs:[^,]*(,[^,]*)?\\)$')" = $((2 * probes))
-# The last operand is what is written, unless it is only compared.
+# The last operand is written, unless the instruction compares.
 check_probe "no other write to memory" \
 	$(($(instructions '' '\\)$') - $(instructions 'cmp|test|nop' '\\)$'))) = $((2 * probes))
 
@@ -122,6 +126,6 @@ text_growth() {
 	echo "$from to $to bytes"
 	((to > from && to - from < 2048))
 }
-check "less than 2 KiB of text" text_growth
+check "cost: less than 2 KiB of text" text_growth
 
 done_testing

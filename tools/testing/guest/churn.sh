@@ -1,60 +1,48 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Everything comes and goes under traffic: the module, BPF programs, rulesets, network
-# namespaces, CPUs, readers. CHURN: how often; the numbers below are multiplied by it.
-# LOADS: of the module, if other than ten times that.
+# Loads and unloads, attaches and detaches, adds and removes under traffic: the module, BPF
+# programs, CPUs, network namespaces, rulesets, readers. CHURN: multiplies the numbers of
+# repetitions. LOADS: the number of loads of the module; by default 10 times CHURN.
 #
 # needs CONFIG_RUST
 
-# shellcheck source=tools/env.sh
-. "$(dirname "$(realpath "$0")")/../../env.sh"
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$KTREE/tools/testing/selftests/iptverdict/lib.sh"
 
 churn=${CHURN:-1}
 make_hosts
-host client ping -qc 1 $server >/dev/null
+in_net client ping -qc 1 $server >/dev/null
 mountpoint -q /sys/fs/bpf || mount -t bpf none /sys/fs/bpf
 modprobe ip_tables
 
-# Some thousand datagrams a second to ten ports of the server, until it is stopped.
-cat >"$work/flood.py" <<'E'
-import itertools, os, socket, sys, time
-os.nice(5)
-out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-for i in itertools.count():
-    try:
-        out.sendto(b"x" * (i % 500), (sys.argv[1], 1 + i % 10))
-    except OSError:
-        pass  # the ICMP error of an earlier datagram
-    if i == 200:
-        open(sys.argv[2], "w").close()
-    if i % 20 == 0:
-        time.sleep(0.005)
-E
+# flood_on: starts a sender of datagrams to ten ports of the server.
 flood=
 flood_on() {
-	# Not by a function, whose process would be another.
-	ip netns exec client python3 "$work/flood.py" $server "$work/flooding" &
+	# Not by in_net, so that $! is the sender, not a subshell.
+	nsenter --net=/run/netns/client nice -n 5 "$here/send.py" --count 0 --rate 2000 \
+		--ready "$work/flooding" $server 1-10 0-499 &
 	flood=$!
-	while [[ ! -e $work/flooding ]]; do sleep 0.1; done
+	wait_until test -e "$work/flooding"
 	rm "$work/flooding"
 }
+# flood_off: stops the sender and waits until its last packet has arrived.
 flood_off() {
 	kill $flood
 	wait $flood 2>/dev/null || :
-	sleep 0.5
+	settle
 }
-# agree NAME: module and iptables, after the flood.
+# agree NAME: compares the counters of the module and of iptables after a flood.
 agree() {
 	both_counters "$work/got" "$work/saved"
 	"$here/ruleset.py" verdicts <"$work/saved" | grep '^ipv4' >"$work/want" || :
-	check "$1: module and iptables agree" "$(grep '^ipv4' "$work/got")" "$(cat "$work/want")"
-	check_that "$1: there was traffic" test "$(awk '{ n += $5 } END { print n + 0 }' "$work/want")" -gt 100
+	check "churn: $1: module and iptables agree" \
+		"$(grep '^ipv4' "$work/got")" "$(cat "$work/want")"
+	check_that "churn: ${1#* }: under traffic" \
+		test "$(awk '{ n += $5 } END { print n + 0 }' "$work/want")" -gt 100
 }
 
-host router iptables-legacy-restore <<'E'
+in_net router iptables-legacy-restore <<'E'
 *filter
 :FORWARD ACCEPT
 -A FORWARD -p udp --dport 1:3 -j DROP
@@ -70,11 +58,11 @@ for ((i = 0; i < n; i++)); do
 	rmmod iptverdict
 done
 modprobe iptverdict
-sleep 0.3
-check_that "$n loads and unloads: it counts after them" grep -q ' FORWARD DROP ' $debugfs/stats
+check_that "churn: $n module loads under traffic: counters work afterwards" \
+	wait_until grep -q ' FORWARD DROP ' $debugfs/stats
 flood_off
 
-# BPF programs beside it, on the same event.
+# BPF programs on the same tracepoint.
 zero_counters
 flood_on
 n=$((5 * churn))
@@ -83,7 +71,7 @@ for ((i = 0; i < n; i++)); do
 	rm -r /sys/fs/bpf/churn
 done
 flood_off
-agree "$n programs attached and detached"
+agree "$n BPF programs attached and detached"
 
 # CPUs.
 zero_counters
@@ -96,26 +84,25 @@ for ((i = 0; i < n; i++)); do
 	sleep 0.1
 done
 flood_off
-agree "$n times a CPU offline and online"
+agree "$n CPU offline/online cycles"
 
-# Network namespaces, with two pings each: its input sees the requests and the replies.
+# Network namespaces: the INPUT chain of each sees two requests and two replies.
 zero_counters
 flood_on
 n=$((10 * churn))
 for ((i = 0; i < n; i++)); do
 	ip netns add churn
 	ip -n churn link set lo up
-	host churn iptables-legacy -A INPUT -p icmp -j ACCEPT
-	host churn ping -qc 2 -i 0.01 127.0.0.1 >/dev/null
+	ipt churn -A INPUT -p icmp -j ACCEPT
+	in_net churn ping -qc 2 -i 0.01 127.0.0.1 >/dev/null
 	ip netns del churn
 done
 flood_off
-check "$n network namespaces come and go: what they saw is counted" \
-	"$(grep '^ipv4 filter INPUT' $debugfs/stats)" \
-	"ipv4 filter INPUT ACCEPT $((4 * n)) $((4 * n * 84))"
+check "churn: $n network namespaces added and deleted: all of their packets are counted" \
+	"$(counted "ipv4 filter INPUT")" "ACCEPT $((4 * n)) $((4 * n * 84))"
 
-# Rulesets, each of which says by the number of its queue which it is. An offset is
-# that of the ruleset that the packet was in, or unknown.
+# Rulesets, each with a queue number of its own: the offset in an event has to belong to the
+# ruleset that queued the packet, or be unknown.
 for i in 0 1 2 3 4 5 6 7; do
 	{
 		echo '*filter'
@@ -125,8 +112,8 @@ for i in 0 1 2 3 4 5 6 7; do
 		echo "-A FORWARD -p udp -j NFQUEUE --queue-num $i --queue-bypass"
 		echo COMMIT
 	} >"$work/rules$i"
-	host router iptables-legacy-restore "$work/rules$i"
-	host router "$here/ruleset.py" blob filter | awk -v i=$i '$4 == "NFQUEUE" { print i, $1 }'
+	in_net router iptables-legacy-restore "$work/rules$i"
+	in_net router "$here/ruleset.py" blob filter | awk -v i=$i '$4 == "NFQUEUE" { print i, $1 }'
 done >"$work/offsets"
 trace_on "table == 'filter' && hook == 2 && protocol == 17"
 echo 8192 >"$instance/buffer_size_kb"
@@ -134,20 +121,21 @@ flood_on
 n=$((3 * churn))
 for ((j = 0; j < n; j++)); do
 	for i in 3 0 7 1 6 2 5 4; do
-		host router iptables-legacy-restore "$work/rules$i"
+		in_net router iptables-legacy-restore "$work/rules$i"
 	done
 done
 flood_off
 trace | sed -n 's/.*verdict=QUEUE queue=\([0-9]*\) rule=\([-0-9]*\) .*/\1 \2/p' >"$work/seen"
 unknown=$(grep -c -- ' -1$' "$work/seen" || :)
-check "$((8 * n)) rulesets replaced: no offset of another ruleset" \
+check "churn: $((8 * n)) ruleset replacements: no event has an offset of another ruleset" \
 	"$(grep -v -- ' -1$' "$work/seen" | sort -u | grep -vxFf "$work/offsets" || :)" ""
-check_that "$(wc -l <"$work/seen") packets, of which $unknown unknown, in all rulesets" \
-	test "$(cut -d' ' -f1 "$work/seen" | sort -u | wc -l)" = 8 -a "$unknown" -lt "$(wc -l <"$work/seen")"
+number=$(wc -l <"$work/seen")
+check_that "churn: $number packets queued by all rulesets, $unknown with an unknown offset" \
+	test "$(cut -d' ' -f1 "$work/seen" | sort -u | wc -l)" = 8 -a "$unknown" -lt "$number"
 trace_off
 
-# Readers and writers, while the module comes and goes.
-host router iptables-legacy-restore <<'E'
+# Readers and writers of the files.
+in_net router iptables-legacy-restore <<'E'
 *filter
 :FORWARD ACCEPT
 COMMIT
@@ -160,7 +148,7 @@ while [[ -e $work/go ]]; do echo 1 2>/dev/null >$debugfs/reset || :; done 2>/dev
 n=$((5 * churn)) unloads=0
 for ((i = 0; i < n; i++)); do
 	modprobe iptverdict
-	# An open file keeps it: until none is.
+	# An unload fails while one of the files is open.
 	for ((try = 0; try < 500; try++)); do
 		! rmmod iptverdict 2>/dev/null || { unloads=$((unloads + 1)) && break; }
 	done
@@ -168,23 +156,23 @@ done
 rm "$work/go"
 kill $flood
 wait
-check "$n unloads beside readers and writers" $unloads $n
+check "churn: $n unloads during reads and writes of the files: all succeed" $unloads $n
 
-# A reader that is stopped in mid-file.
+# A reader that is stopped between two reads.
 modprobe iptverdict
-host client ping -qc 1 $server >/dev/null
-python3 -c "
-import os, signal
-file = open('$debugfs/stats', 'rb', buffering=0)
-file.read(5)
-os.kill(os.getpid(), signal.SIGSTOP)
-print(len(file.read()) > 5)" >"$work/reader" &
+in_net client ping -qc 1 $server >/dev/null
+(
+	head -c 5 >/dev/null
+	kill -STOP $BASHPID
+	wc -c
+) <$debugfs/stats >"$work/rest" &
 reader=$!
-while [[ $(ps -o state= $reader) != T* ]]; do sleep 0.1; done
-check_fails "a stopped reader keeps the module" "in use" rmmod iptverdict
+wait_until grep -q '^State:.T' /proc/$reader/status
+check_fails "churn: a stopped reader prevents unload" "in use" rmmod iptverdict
 kill -CONT $reader
 wait $reader
-check "and reads on when it continues" "$(cat "$work/reader")" True
-check_that "then the module can go" rmmod iptverdict
+check_that "churn: a stopped reader reads the rest when it continues" \
+	test "$(cat "$work/rest")" -gt 5
+check_that "churn: the module unloads when its last reader has ended" rmmod iptverdict
 
 done_testing

@@ -1,17 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The examples of samples/bpf, and the commands that README and the documentation
-# show: what each says of known traffic.
+# The output of the samples (samples/bpftrace/, samples/libbpf/) and of perf trace for known
+# traffic.
 
-# shellcheck source=tools/env.sh
-. "$(dirname "$(realpath "$0")")/../../env.sh"
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$KTREE/tools/testing/selftests/iptverdict/lib.sh"
 
-samples=$REPO/samples/bpf
 make_hosts
-host router iptables-legacy-restore <<'E'
+in_net router iptables-legacy-restore <<'E'
 *filter
 :INPUT ACCEPT
 :FORWARD DROP
@@ -23,57 +20,61 @@ host router iptables-legacy-restore <<'E'
 -A user -p udp --dport 9 -m comment --comment "no discard" -j REJECT
 COMMIT
 E
-cookie=$(netns_cookie router)
-host router "$here/ruleset.py" blob filter >"$work/blob"
-# rule CHAIN PLACE [BLOB]: its offset, in the table of the router.
-rule() {
-	awk -v c="$1" -v p="$2" '$2 == c && $3 == p { print $1 }' "${3:-$work/blob}"
-}
-
-# The server's table lets all pass.
+# Load the filter table of the server, with policies ACCEPT.
 ipt server -L -n >/dev/null
 
-# ready EXAMPLE TEXT: waits until it says that it is attached.
-ready() {
-	local i
-	for ((i = 0; i < 3000; i++)); do
-		! grep -q "$2" "$work/$1" || return 0
-		sleep 0.1
-	done
-	echo "# $1 does not start: $(tail -n 3 "$work/$1")"
+# rule HOST CHAIN NUMBER: prints the offset of a rule; NUMBER may be "policy".
+rule() {
+	awk -v c="$2" -v n="$3" '$2 == c && $3 == n { print $1 }' "$work/blob-$1"
 }
+for name in router server; do
+	in_net $name "$here/ruleset.py" blob filter >"$work/blob-$name"
+done
+cookie=$(netns_cookie router)
+server_cookie=$(netns_cookie server)
 
-# All at a time, each with its own program on the event: bpftrace is slow to start.
+# Start all samples at once: bpftrace takes seconds to start.
 modprobe ip_tables
-pids=()
+declare -A pids
 for name in verdicts rules drops netns; do
-	"$samples/$name.bt" >"$work/$name" 2>&1 &
-	pids+=($!)
+	"$REPO/samples/bpftrace/$name.bt" >"$work/$name" 2>&1 &
+	pids[$name]=$!
 done
 "$BUILD/samples/ipt_rule" >"$work/ipt_rule" 2>&1 &
-pids+=($!)
-for name in verdicts rules netns; do
-	ready $name counting
-done
-ready drops TABLE
-ready ipt_rule TABLE
+pids[ipt_rule]=$!
 
-# 3 pings and replies of 84 bytes; datagrams of 38 bytes, of which a rule drops 2,
-# another rejects one, with an error of 66 bytes, and the policy drops one.
-host client ping -qc 3 -i 0.1 $server >/dev/null
-for port in 7 7 9 11; do
-	host client bash -c "echo 123456789 >/dev/udp/$server/$port"
+# A sample prints its first line once it is attached. In an instrumented kernel, that takes
+# bpftrace minutes: wait as long as it runs.
+for name in "${!pids[@]}"; do
+	until grep -qE 'counting|TABLE' "$work/$name"; do
+		kill -0 "${pids[$name]}" || {
+			sed 's/^/# /' "$work/$name"
+			exit 1
+		}
+		sleep 0.5
+	done
 done
-sleep 1
+
+# 3 pings and replies of 84 bytes; 4 datagrams of 38 bytes: a rule drops two, a rule rejects
+# one with an ICMP error of 66 bytes, and the policy drops one.
+in_net client ping -qc 3 -i 0.1 $server >/dev/null
+datagrams $server 7 7 9 11
+# printed NAME N: succeeds if the sample has printed at least N dropped packets.
+printed() {
+	(($(grep -c '^filter' "$work/$1") >= $2))
+}
+for name in drops ipt_rule; do
+	wait_until printed $name 4 || :
+done
 kill -INT "${pids[@]}"
 wait "${pids[@]}" || :
 
-# said EXAMPLE: blanks made one.
-said() {
+# output NAME: prints the output of a sample, with single blanks.
+output() {
 	sed 's/  */ /g; s/ $//; /^Attach/d; /^$/d; /^counting/d' "$work/$1"
 }
 
-check "verdicts.bt" "$(said verdicts | sort)" \
+check "samples: verdicts.bt: packets and bytes by verdict" "$(output verdicts | sort)" \
 	"@bytes[filter, FORWARD, ACCEPT]: 504
 @bytes[filter, FORWARD, DROP]: 152
 @bytes[filter, INPUT, ACCEPT]: 252
@@ -83,28 +84,26 @@ check "verdicts.bt" "$(said verdicts | sort)" \
 @packets[filter, INPUT, ACCEPT]: 3
 @packets[filter, OUTPUT, ACCEPT]: 4"
 
-server_cookie=$(netns_cookie server)
-host server "$here/ruleset.py" blob filter >"$work/server"
-check "rules.bt" "$(said rules | sed -n '/^@/p' | sort)" \
+check "samples: rules.bt: packets by deciding rule" "$(output rules | sed -n '/^@/p' | sort)" \
 	"$(sort <<-E
-		@packets[$cookie, filter, $(rule FORWARD 1)]: 6
-		@packets[$cookie, filter, $(rule user 1)]: 2
-		@packets[$cookie, filter, $(rule user 2)]: 1
-		@packets[$cookie, filter, $(rule FORWARD policy)]: 1
-		@packets[$cookie, filter, $(rule OUTPUT policy)]: 1
-		@packets[$server_cookie, filter, $(rule INPUT policy "$work/server")]: 3
-		@packets[$server_cookie, filter, $(rule OUTPUT policy "$work/server")]: 3
+		@packets[$cookie, filter, $(rule router FORWARD 1)]: 6
+		@packets[$cookie, filter, $(rule router user 1)]: 2
+		@packets[$cookie, filter, $(rule router user 2)]: 1
+		@packets[$cookie, filter, $(rule router FORWARD policy)]: 1
+		@packets[$cookie, filter, $(rule router OUTPUT policy)]: 1
+		@packets[$server_cookie, filter, $(rule server INPUT policy)]: 3
+		@packets[$server_cookie, filter, $(rule server OUTPUT policy)]: 3
 	E
 	)"
 
-check "drops.bt" "$(said drops)" \
+check "samples: drops.bt: each dropped packet, with the offset of the rule" "$(output drops)" \
 	"TABLE CHAIN RULE FROM TO PROTO LEN DEVICES
-filter FORWARD $(rule user 1) $client $server 17 38 r0 r1
-filter FORWARD $(rule user 1) $client $server 17 38 r0 r1
-filter FORWARD $(rule user 2) $client $server 17 38 r0 r1
-filter FORWARD $(rule FORWARD policy) $client $server 17 38 r0 r1"
+filter FORWARD $(rule router user 1) $client $server 17 38 r0 r1
+filter FORWARD $(rule router user 1) $client $server 17 38 r0 r1
+filter FORWARD $(rule router user 2) $client $server 17 38 r0 r1
+filter FORWARD $(rule router FORWARD policy) $client $server 17 38 r0 r1"
 
-check "netns.bt" "$(said netns | sort)" \
+check "samples: netns.bt: packets by network namespace" "$(output netns | sort)" \
 	"$(sort <<-E
 		@packets[$cookie, ACCEPT]: 7
 		@packets[$cookie, DROP]: 4
@@ -112,7 +111,8 @@ check "netns.bt" "$(said netns | sort)" \
 	E
 	)"
 
-check "ipt_rule: target and comment, read from the rule" "$(said ipt_rule)" \
+check "samples: ipt_rule: each dropped packet, with target and comment of the rule" \
+	"$(output ipt_rule)" \
 	"TABLE CHAIN TARGET COMMENT
 filter FORWARD DROP no echo
 filter FORWARD DROP no echo
@@ -120,11 +120,11 @@ filter FORWARD REJECT no discard
 filter FORWARD DROP"
 
 perf trace --no-syscalls -ae iptables:ipt_verdict -o "$work/perf" \
-	bash -c "ip netns exec client bash -c 'echo 123456789 >/dev/udp/$server/7'"
-check "perf trace" \
+	nsenter --net=/run/netns/client bash -c "echo 123456789 >/dev/udp/$server/7"
+check "samples: perf trace: every field but the addresses" \
 	"$(sed -n 's/.*iptables:ipt_verdict(skbaddr: 0x[0-9a-f]*, \(.*\))$/\1/p' "$work/perf" |
 		sed 's/[sd]addr: [^ ]* //g')" \
-	"net_cookie: $cookie, table: \"filter\", in: \"r0\", out: \"r1\", rule: $(rule user 1), $(
+	"net_cookie: $cookie, table: \"filter\", in: \"r0\", out: \"r1\", rule: $(rule router user 1), $(
 	)len: 38, protocol: 17, hook: 2"
 
 done_testing

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""fail_nth.py load|reset|stats|percpu FILE [MAX]: loads and unloads the module, writes to
-or reads the file, again and again, while the kernel lets the first of what can fail do so,
-then the second, until nothing has failed. Prints a line for each: its number, what came of
-it (ok or the error), whether something has failed, and what was then not as it should be."""
+"""fail_nth.py load|reset|stats|percpu FILE [MAX]: repeats an operation while the kernel fails
+the first step that can fail, then the second, and so on, until nothing fails or MAX is reached.
+
+The operation loads and unloads the module FILE, writes to the file reset, or reads stats or
+percpu. Prints one line per repetition: its number; the result ("ok" or the error); whether
+something has failed; and what was then wrong, if anything."""
 
 import ctypes
 import errno
@@ -13,13 +15,9 @@ import sys
 SYS_DELETE_MODULE = 176  # x86-64
 SYS_FINIT_MODULE = 313
 STATS = "/sys/kernel/debug/iptverdict/stats"
-
-what, path = sys.argv[1], sys.argv[2]
-most = int(sys.argv[3]) if len(sys.argv) > 3 else 1000
-libc = ctypes.CDLL(None, use_errno=True)
-nth = os.open("/proc/thread-self/fail-nth", os.O_RDWR)
-# Written to before: it is the kernel's memory that is to fail, not ours.
-buffer = ctypes.create_string_buffer(b"1" * 65536)
+LIBC = ctypes.CDLL(None, use_errno=True)
+# Initialised, so that its pages are present: only allocations of the kernel are to fail.
+BUFFER = ctypes.create_string_buffer(b"1" * 65536)
 
 
 def stats():
@@ -27,31 +25,46 @@ def stats():
         return file.read()
 
 
-for number in range(1, most + 1):
+def attempt(what, path, nth, number):
+    """Tries the operation once, while step NUMBER fails. Returns the result, the error, and
+    whether nothing has failed."""
     fd = os.open(path, os.O_WRONLY if what == "reset" else os.O_RDONLY)
-    before = stats() if what == "reset" else None
     wanted = str(number).encode()
     os.pwrite(nth, wanted, 0)
     if what == "load":
-        result = libc.syscall(SYS_FINIT_MODULE, fd, b"", 0)
+        result = LIBC.syscall(SYS_FINIT_MODULE, fd, b"", 0)
     elif what == "reset":
-        result = libc.write(fd, buffer, 1)
+        result = LIBC.write(fd, BUFFER, 1)
     else:
-        result = libc.read(fd, buffer, 65536)
+        result = LIBC.read(fd, BUFFER, 65536)
     error = ctypes.get_errno()
     left = int(os.pread(nth, 32, 0))
     os.pwrite(nth, b"0", 0)
     os.close(fd)
+    return result, error, left != 0
 
-    wrong = []
+
+def faults(what, result, before):
+    """Returns what is wrong after the operation."""
     if what == "load":
-        if result == 0 and libc.syscall(SYS_DELETE_MODULE, b"iptverdict", os.O_NONBLOCK) != 0:
-            wrong = ["cannot be unloaded"]
-        elif os.path.exists("/sys/module/iptverdict") or os.path.exists(os.path.dirname(STATS)):
-            wrong = ["left"]
+        if result == 0 and LIBC.syscall(SYS_DELETE_MODULE, b"iptverdict", os.O_NONBLOCK) != 0:
+            return ["cannot be unloaded"]
+        if os.path.exists("/sys/module/iptverdict") or os.path.exists(os.path.dirname(STATS)):
+            return ["left"]
     elif what == "reset" and result < 0 and stats() != before:
-        wrong = ["changed"]
-    print(number, "ok" if result >= 0 else errno.errorcode[error],
-          "nothing" if left else "something", *wrong)
-    if left:
-        break
+        return ["changed"]
+    return []
+
+
+def main(what, path, most=1000):
+    nth = os.open("/proc/thread-self/fail-nth", os.O_RDWR)
+    for number in range(1, int(most) + 1):
+        before = stats() if what == "reset" else None
+        result, error, done = attempt(what, path, nth, number)
+        print(number, "ok" if result >= 0 else errno.errorcode[error],
+              "nothing" if done else "something", *faults(what, result, before))
+        if done:
+            break
+
+
+main(*sys.argv[1:])

@@ -1,23 +1,22 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Allocations and functions that fail, each in turn: when the module is loaded, and when
-# its files are used.
+# Fault injection: allocations and functions fail, each in turn, while the module is loaded
+# and its files are used.
 #
 # boot KERNEL_OPTS=kmemleak=on
 # needs CONFIG_FAULT_INJECTION
 # needs CONFIG_RUST
 
-# shellcheck source=tools/env.sh
-. "$(dirname "$(realpath "$0")")/../../env.sh"
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$KTREE/tools/testing/selftests/iptverdict/lib.sh"
 
 debug=/sys/kernel/debug
-functions="pcpu_alloc_noprof tracepoint_probe_register_prio_may_exist debugfs_create_dir debugfs_create_file_full"
-fail_nth=$REPO/tools/testing/boots/fail_nth.py
+functions="pcpu_alloc_noprof tracepoint_probe_register_prio_may_exist debugfs_create_dir"
+functions+=" debugfs_create_file_full"
+fail_nth=$REPO/tools/testing/guest/fail_nth.py
 
-# Also of those who may wait. Who fails is not to fill the log.
+# Let GFP_KERNEL allocations fail as well, without messages in the log.
 for name in failslab fail_page_alloc fail_function; do
 	echo 0 >$debug/$name/verbose
 	for option in ignore-gfp-wait ignore-gfp-highmem; do
@@ -26,7 +25,7 @@ for name in failslab fail_page_alloc fail_function; do
 	[[ ! -e $debug/$name/min-order ]] || echo 0 >$debug/$name/min-order
 done
 
-# within FUNCTION KIND...: only what fails within that function counts, of those kinds.
+# within FUNCTION KIND...: restricts these kinds of faults to callees of FUNCTION.
 within() {
 	local kind start end
 	read -r start end < <(sort /proc/kallsyms | awk -v name="$1" '
@@ -39,13 +38,13 @@ within() {
 }
 kinds="failslab fail_page_alloc fail_function"
 
-# inject FUNCTION...: these fail, too.
+# inject FUNCTION...: lets fail_function fail these functions, and no others.
 inject() {
 	local name
 	echo >$debug/fail_function/inject
 	for name; do
 		echo "$name" >$debug/fail_function/inject
-		# ENOMEM, or NULL.
+		# -ENOMEM; the default is NULL.
 		[[ $name == pcpu_* ]] || echo 0xfffffffffffffff4 >"$debug/fail_function/$name/retval"
 	done
 }
@@ -55,26 +54,28 @@ make_hosts
 modprobe ip6_tables
 modprobe arp_tables
 modprobe ip_tables
-# What is allocated only once.
+# The first load makes allocations that the later ones do not.
 modprobe iptverdict
 rmmod iptverdict
 dmesg --clear
 
-# failing WHAT FILE [MAX]: one after the other, into $work/WHAT.
+# failing WHAT FILE [MAX]: fails one step after the other, and writes the results to
+# $work/WHAT.
 failing() {
 	"$fail_nth" "$@" >"$work/$1"
 }
-# results WHAT [PATTERN]: how many there were of these.
+# results WHAT [PATTERN]: prints the number of results that match.
 results() {
 	grep -cE "^[0-9]+ ${2:-}" "$work/$1" || :
 }
-# surprises WHAT: what is neither success nor a clean error; and it has to come to an end.
+# surprises WHAT: prints the results that are neither success nor a clean error, and the last
+# one if it is not a success without faults.
 surprises() {
 	grep -vxE '[0-9]+ (ok|ENOMEM) something|[0-9]+ ok nothing' "$work/$1" || :
 	tail -n 1 "$work/$1" | grep -v ' ok nothing$' || :
 }
 
-# Loading: do_init_module() is what calls the module's own initialisation.
+# Loading. do_init_module() calls the initialisation of the module.
 module=$(modinfo -F filename iptverdict)
 # shellcheck disable=SC2086 # lists
 {
@@ -82,39 +83,42 @@ module=$(modinfo -F filename iptverdict)
 	within do_init_module $kinds
 }
 failing load "$module"
-check "$(results load '.* something') steps of loading fail, each in turn: a clean error, or a module that works" \
+steps=$(results load '.* something')
+check "faults: $steps steps of loading failed, each in turn: clean error or working module" \
 	"$(surprises load)" ""
-# As C does, the kernel goes on without files in debugfs, or memory for its own notes.
-check_that "of which $(results load ENOMEM) are errors, and $(results load 'ok something') are survived" \
-	test "$(results load ENOMEM)" -ge 8
-check "no probe is left behind" "$(dmesg | grep -c 'left [0-9]* probe' || :)" 0
+# The kernel tolerates missing debugfs files and some failed allocations of its own.
+errors=$(results load ENOMEM)
+check_that "faults: loading: $errors errors, $((steps - errors)) tolerated faults" \
+	test "$errors" -ge 8
+check "faults: a failed load leaves no probe" "$(dmesg | grep -c 'left [0-9]* probe' || :)" 0
 
-# Each of the functions alone: nothing else fails within what is not called.
+# Each of the functions alone: panic() is never called, so no allocation fails.
 within panic failslab fail_page_alloc
 for name in $functions; do
 	inject "$name"
 	failing load "$module" 1
 	case $name in
-	debugfs_*) check "$name fails: the module is loaded all the same" "$(cat "$work/load")" "1 ok something" ;;
-	*) check "$name fails: so does loading" "$(cat "$work/load")" "1 ENOMEM something" ;;
+	debugfs_*) result=ok ;;
+	*) result=ENOMEM ;;
 	esac
+	check "faults: load when $name fails: $result" "$(cat "$work/load")" "1 $result something"
 done
 inject
 
-# The files.
-check_that "the next load works" modprobe iptverdict
-host client ping -qc 3 -i 0.05 $server >/dev/null
+check_that "faults: a load after failed loads succeeds" modprobe iptverdict
+in_net client ping -qc 3 -i 0.05 $server >/dev/null
 ipt router -L -n >/dev/null
-host client ping -qc 3 -i 0.05 $server >/dev/null
-check "and counts" "$(grep FORWARD $debugfs/stats)" "ipv4 filter FORWARD ACCEPT 6 504"
+in_net client ping -qc 3 -i 0.05 $server >/dev/null
+check "faults: the module counts after failed loads" "$(grep FORWARD $debugfs/stats)" \
+	"ipv4 filter FORWARD ACCEPT 6 504"
 
-# A reset goes on without one of its allocations, but not when all fail after some pages.
-# memory PAGES: what there is.
+# A reset tolerates one failed allocation, but not that all fail after some pages.
+# memory PAGES: sets how many pages can be allocated before allocations fail.
 memory() {
 	echo $((4096 * $1)) >$debug/failslab/space
 	echo "$1" >$debug/fail_page_alloc/space
 }
-# all_fail PERCENT: of what allocates within, then.
+# all_fail PERCENT: sets the share of allocations that fail then.
 all_fail() {
 	local kind
 	for kind in failslab fail_page_alloc; do
@@ -133,22 +137,25 @@ for ((pages = 0; pages < 100; pages++)); do
 	all_fail 0
 	((rc)) || break
 	errors=$((errors + 1))
-	[[ $error == *"Cannot allocate memory" && $(cat $debugfs/stats) == "$before" ]] || changed+=" $pages:$error"
+	[[ $error == *"Cannot allocate memory" && $(cat $debugfs/stats) == "$before" ]] ||
+		changed+=" $pages:$error"
 done
-check "$errors resets without enough memory: ENOMEM, and nothing has changed" "$changed" ""
-check_that "the first had none, the last of several enough" test $errors -ge 3 -a $pages -lt 100
-check "that one has" "$(grep FORWARD $debugfs/stats || :)" ""
+check "faults: $errors resets without enough memory: ENOMEM, counters unchanged" "$changed" ""
+check_that "faults: resets fail without memory, and succeed with enough" \
+	test $errors -ge 3 -a $pages -lt 100
+check "faults: the reset with enough memory works" "$(grep FORWARD $debugfs/stats || :)" ""
 
 for file in stats percpu reset; do
 	[[ $file == reset ]] && function=full_proxy_write || function=full_proxy_read
 	# shellcheck disable=SC2086 # a list
 	within $function $kinds
 	failing $file $debugfs/$file
-	check "$(results $file '.* something') allocations of $file fail, each in turn: ENOMEM, or it works" \
+	steps=$(results $file '.* something') errors=$(results $file ENOMEM)
+	check "faults: $steps allocations of $file failed, each in turn: ENOMEM or success" \
 		"$(surprises $file)" ""
-	check_that "$file: there were some" test "$(results $file '.* something')" -ge 1
-	[[ $file == reset ]] || check_that "$file: of which $(results $file ENOMEM) are errors" \
-		test "$(results $file ENOMEM)" -ge 1
+	check_that "faults: $file: some allocations failed" test "$steps" -ge 1
+	[[ $file == reset ]] ||
+		check_that "faults: $file: $errors reads failed" test "$errors" -ge 1
 done
 rmmod iptverdict
 rmmod fail_functions

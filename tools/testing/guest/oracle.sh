@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Random rulesets and traffic: the module, raw_tp, fexit, iptables' own counters and a
-# walk in user space agree. ORACLE_RULESETS: how many; ORACLE_SEED: of the first of them.
+# On random rulesets and traffic, the module, raw_tp, fexit, the counters of iptables and an
+# evaluation in user space have to agree. ORACLE_RULESETS: the number of rulesets;
+# ORACLE_SEED: the seed of the first one.
 #
 # needs CONFIG_RUST
 
-# shellcheck source=tools/env.sh
-. "$(dirname "$(realpath "$0")")/../../env.sh"
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$KTREE/tools/testing/selftests/iptverdict/lib.sh"
 
@@ -15,8 +14,8 @@ rulesets=${ORACLE_RULESETS:-10}
 seed=${ORACLE_SEED:-1}
 
 make_hosts
-# Neighbours are known: no packet waits for an answer.
-host client ping -qc 1 $server >/dev/null
+# Resolve the neighbours, so that no packet waits for them.
+in_net client ping -qc 1 $server >/dev/null
 mountpoint -q /sys/fs/bpf || mount -t bpf none /sys/fs/bpf
 modprobe iptverdict
 modprobe xt_multiport
@@ -27,13 +26,12 @@ for name in raw_tp fexit; do
 done
 
 echo "# seed $seed"
-# Not by "ip netns exec", which hides debugfs.
-nsenter --net=/run/netns/router python3 "$REPO/tools/testing/oracle/oracle.py" "$seed" "$rulesets" \
+in_net router python3 "$REPO/tools/testing/guest/oracle/oracle.py" "$seed" "$rulesets" \
 	"$pins-raw_tp-maps" "$pins-fexit-maps" 2>&1 | tee "$work/oracle"
-read -r _ _ _ _ _ verdicts walked differences < <(tail -n 1 "$work/oracle")
-check "$rulesets random rulesets: no difference" "$differences" 0
-check_that "$verdicts verdicts, of which $walked were walked in user space" \
-	test $((verdicts)) -gt $((100 * rulesets)) -a $((10 * walked)) -gt $((8 * verdicts))
+read -r _ _ _ _ _ verdicts evaluated differences < <(tail -n 1 "$work/oracle")
+check "oracle: $rulesets random rulesets: no difference" "$differences" 0
+check_that "oracle: $verdicts verdicts, $evaluated evaluated in user space" \
+	test $((verdicts)) -gt $((100 * rulesets)) -a $((10 * evaluated)) -gt $((8 * verdicts))
 
 rm -r "$pins"-*
 rmmod iptverdict

@@ -1,14 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Two CPUs that do nothing but decide on packets, while the files of the module are read
-# and written: KCSAN, which samples accesses to memory, gets to see enough of them.
-# RACES: seconds.
+# Two CPUs flood a rule while the files of the module are read and written, so that KCSAN,
+# which samples memory accesses, sees enough of them. RACES: the duration in seconds.
 #
 # needs CONFIG_KCSAN
 
-# shellcheck source=tools/env.sh
-. "$(dirname "$(realpath "$0")")/../../env.sh"
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$KTREE/tools/testing/selftests/iptverdict/lib.sh"
 
@@ -17,8 +14,8 @@ modprobe iptverdict
 ipt router -A INPUT -p udp -j DROP
 zero_counters
 
-# How many accesses KCSAN skips, and how many microseconds it waits for the other CPU, in
-# tasks and in interrupts: this is too slow for all tests.
+# The number of accesses that KCSAN skips, and the microseconds that it waits for the other
+# CPU, in tasks and in interrupts. Only here: these values would slow down all tests.
 kcsan=(/sys/module/kcsan/parameters/{skip_watch,udelay_task,udelay_interrupt})
 set_kcsan() {
 	local file
@@ -36,14 +33,8 @@ for file in stats percpu; do
 done
 floods=()
 for cpu in 0 1; do
-	ip netns exec router taskset -c $cpu timeout --signal=INT "${RACES:-60}" python3 -c "
-import socket
-out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-try:
-    while True:
-        out.sendto(bytes(100), ('127.0.0.1', 9))
-except KeyboardInterrupt:
-    pass" &
+	in_net router taskset -c $cpu timeout "${RACES:-60}" \
+		"$here/send.py" --count 0 127.0.0.1 9 100 &
 	floods+=($!)
 done
 wait "${floods[@]}" || :
@@ -53,9 +44,10 @@ set_kcsan "${before[@]}"
 
 both_counters "$work/got" "$work/saved"
 decided=$(awk '/ INPUT DROP / { print $5 }' "$work/got")
-check "$decided packets on two CPUs, as many as in the rule" \
+check "races: $decided packets on two CPUs: module and rule agree" \
 	"$decided" "$(sed -n 's/^\[\([0-9]*\):.*-j DROP$/\1/p' "$work/saved")"
-check "both have counted" "$(awk '/ INPUT DROP / && $6 > 1000 { print $2 }' $debugfs/percpu | xargs)" "0 1"
+check "races: each CPU counts more than 1000 packets" \
+	"$(awk '/ INPUT DROP / && $6 > 1000 { print $2 }' $debugfs/percpu | xargs)" "0 1"
 echo 1 >$debugfs/reset
 rmmod iptverdict
 

@@ -1,77 +1,76 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What those who may not, do not get; and what traffic cannot do.
+# Unprivileged users cannot read events or counters; traffic cannot flood the log.
 #
 # needs CONFIG_RUST
 
-# shellcheck source=tools/env.sh
-. "$(dirname "$(realpath "$0")")/../../env.sh"
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$KTREE/tools/testing/selftests/iptverdict/lib.sh"
 
 make_hosts
 modprobe iptverdict
 ipt router -A FORWARD -p udp -j DROP
-host client ping -qc 2 -i 0.01 $server >/dev/null
+in_net client ping -qc 2 -i 0.01 $server >/dev/null
 before=$(cat $debugfs/stats)
 
-# Users. What they cannot do with the module's files, module.sh has.
+# A user. module.sh tests the module's files.
 as_user() {
 	setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
 }
-check_fails "a user gets no events" "Permission denied" as_user cat $tracefs/events/iptables/ipt_verdict/enable
-check_fails "a user cannot load programs" "permitted|denied" \
+check_fails "security: a user cannot read the files of events" "Permission denied" \
+	as_user cat $tracefs/events/iptables/ipt_verdict/enable
+check_fails "security: a user cannot load BPF programs" "permitted|denied" \
 	as_user bpftool prog load "$here/verdict.bpf.o" /sys/fs/bpf/user
 
-# A container whose root has no capabilities, and does not see the host's mounts.
+# A container without the host's mounts, whose root has no capabilities.
 as_container() {
 	unshare --net --mount --pid --fork bash -c 'umount -l /sys/kernel/debug /sys/kernel/tracing
 		exec setpriv --bounding-set=-all --inh-caps=-all "$@"' bash "$@"
 }
 for name in debugfs tracefs; do
-	check_fails "a container cannot mount $name" "denied|permitted" as_container mount -t $name none /mnt
+	check_fails "security: a container cannot mount $name" "denied|permitted" \
+		as_container mount -t $name none /mnt
 done
-check_fails "a container finds no stats" "No such file" as_container cat $debugfs/stats
+check_fails "security: a container has no stats file" "No such file" as_container cat $debugfs/stats
 
-# A user's own container, whose root is that user, where the host's mounts are in sight.
+# A user's own container, with the host's mounts. Its root is that user.
 as_own_container() {
 	as_user unshare --user --map-root-user --net --mount --pid --fork "$@"
 }
-check "a user has containers" "$(as_own_container id -u)" 0
+check "security: a user can create a container" "$(as_own_container id -u)" 0
 for name in debugfs tracefs; do
-	check_fails "but cannot mount $name there" "denied|permitted" as_own_container mount -t $name none /mnt
+	check_fails "security: root of a user's container cannot mount $name" "denied|permitted" \
+		as_own_container mount -t $name none /mnt
 done
 for file in stats percpu; do
-	check_fails "nor read $file" "Permission denied" as_own_container cat $debugfs/$file
+	check_fails "security: root of a user's container cannot read $file" "Permission denied" \
+		as_own_container cat $debugfs/$file
 done
-check_fails "nor reset" "Permission denied" as_own_container bash -c "echo 1 >$debugfs/reset"
-check "nothing was reset" "$(cat $debugfs/stats)" "$before"
+check_fails "security: root of a user's container cannot write reset" "Permission denied" \
+	as_own_container bash -c "echo 1 >$debugfs/reset"
+check "security: rejected accesses change no counter" "$(cat $debugfs/stats)" "$before"
 
-# Addresses of the kernel are hashed, or printed as zero, as %p has it.
+# The trace prints addresses with %p: as a hash, or as zero.
 trace_on "table == 'filter'"
-host client ping -qc 1 $server >/dev/null
-check "no address of the kernel in the trace" \
+in_net client ping -qc 1 $server >/dev/null
+check "security: the trace has no kernel addresses" \
 	"$(trace | field skbaddr | grep -vE '^(0{8}[0-9a-f]{8}|0x0|0)$' || :)" ""
-check_that "but something that tells packets apart" test "$(trace | field skbaddr | sort -u | wc -l)" -ge 1
+check_that "security: events identify their packet by skbaddr" \
+	test "$(trace | field skbaddr | sort -u | wc -l)" -ge 1
 trace_off
 
-# Traffic, and what users write to reset, leave no line in the kernel's log.
+# Datagrams, SCTP packets that are too short for their header, and bad writes to reset.
 dmesg --clear
-host client python3 -c "
-import socket
-out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-for i in range(3000):
-    out.sendto(bytes(i % 1400), ('$server', 1 + i % 60000))
-raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, 132)
-for i in range(200):
-    raw.sendto(bytes(i % 5), ('$server', 0))"
+in_net client "$here/send.py" --count 3000 $server 1-3000 0-1399
+in_net client "$here/send.py" --count 200 --protocol 132 $server 0 0-4
 for bad in 0 2 garbage; do
 	bash -c "echo $bad >$debugfs/reset" 2>/dev/null || :
 done
-check_that "thousands of verdicts" \
-	test "$(sed -n 's/^ipv4 filter FORWARD DROP \([0-9]*\) .*/\1/p' $debugfs/stats)" -ge 3000
-check "make the log no longer" "$(dmesg)" ""
+settle
+check_that "security: the module counts thousands of datagrams" \
+	test "$(counted "ipv4 filter FORWARD DROP" | cut -d' ' -f1)" -ge 3000
+check "security: traffic and bad writes log nothing" "$(dmesg)" ""
 rmmod iptverdict
 
 done_testing

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Lets fail_function make those functions fail that the initialisation of iptverdict
- * calls: the per-CPU allocation, the registration of probes, files and directories in
- * debugfs. See Documentation/fault-injection/fault-injection.rst.
+ * Allows fail_function to fail the functions that the initialisation of iptverdict calls:
+ * per-CPU allocation, probe registration, debugfs files and directories. See
+ * Documentation/fault-injection/fault-injection.rst.
  */
 #include <linux/debugfs.h>
 #include <linux/error-injection.h>
@@ -27,5 +27,5 @@ static void __exit fail_functions_exit(void)
 module_init(fail_functions_init);
 module_exit(fail_functions_exit);
 
-MODULE_DESCRIPTION("Functions that fail_function may fail");
+MODULE_DESCRIPTION("Allows fail_function to fail the functions that iptverdict calls");
 MODULE_LICENSE("GPL");

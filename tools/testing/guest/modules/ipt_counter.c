@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Sets a counter of the module iptverdict, on the CPU that this is loaded on, to what
- * real traffic would take centuries for. Its work is done when it is loaded, which
- * ends in ECANCELED.
+ * Sets a counter of iptverdict, on the CPU that loads this module, to a value that traffic
+ * would take centuries to reach. Loading always fails: with ECANCELED once that is done.
  */
 #include <linux/module.h>
 #include <linux/percpu.h>
@@ -12,7 +11,7 @@
 
 static unsigned int slot;
 module_param(slot, uint, 0);
-MODULE_PARM_DESC(slot, "Which: table, hook and verdict as index() of the module has them");
+MODULE_PARM_DESC(slot, "Index of the counter, as index() of iptverdict computes it");
 
 static unsigned long packets;
 module_param(packets, ulong, 0);
@@ -20,7 +19,7 @@ module_param(packets, ulong, 0);
 static unsigned long bytes;
 module_param(bytes, ulong, 0);
 
-/* As in the module. */
+/* As in iptverdict. */
 struct count {
 	u64 packets;
 	u64 bytes;
@@ -33,7 +32,7 @@ static int __init ipt_counter_init(void)
 
 	if (!probe || !probe->func || slot >= 512)
 		return -EINVAL;
-	/* The data of its probe is nothing but the per-CPU pointer. */
+	/* The data of its probe consists of the per-CPU pointer only. */
 	counts = *(struct count __percpu **)probe->data;
 	this_cpu_write(counts[slot].packets, packets);
 	this_cpu_write(counts[slot].bytes, bytes);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A table beside the five of the kernel, such as a module of a vendor may have.
+ * A third-party table: one that is not among the five tables of the kernel.
  */
 #include <linux/module.h>
 #include <linux/slab.h>

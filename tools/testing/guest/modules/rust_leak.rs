@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A module that does what safe code may: it leaks its registrations, and can be unloaded all the
-//! same. What has become of them is the kernel's to care for.
+//! A module that leaks the registrations of its probes, which safe code may do. It can be unloaded
+//! all the same, so the kernel has to remove the probes.
 
 use core::mem::forget;
 use kernel::{
@@ -33,7 +33,7 @@ module! {
     params: {
         fail: bool {
             default: false,
-            description: "Whether to fail when all probes are registered",
+            description: "Whether to fail once all probes are registered",
         },
     },
 }

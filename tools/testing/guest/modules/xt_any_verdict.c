@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A target that gives any verdict, for those that no target of the kernel gives.
+ * A target that returns any verdict, also those that no target of the kernel returns.
  *
- * It is called CLASSIFY, which our kernels do not have: iptables knows that, and has
- * an option for it with a number of 32 bits. --set-class ffff:00ff is the verdict
- * 0xffff00ff.
+ * It takes the name of CLASSIFY, which the test kernels lack, because iptables has an option
+ * with 32 bits for that target: --set-class ffff:00ff is the verdict 0xffff00ff.
  */
 #include <linux/module.h>
 #include <linux/netfilter/x_tables.h>
@@ -38,5 +37,5 @@ static void __exit any_verdict_exit(void)
 module_init(any_verdict_init);
 module_exit(any_verdict_exit);
 
-MODULE_DESCRIPTION("A target that gives any verdict");
+MODULE_DESCRIPTION("A target that returns any verdict");
 MODULE_LICENSE("GPL");

@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""oracle.py SEED N RAW FEXIT: N random rulesets, each with random traffic, in the guest.
+"""oracle.py SEED N RAW FEXIT: compares all counters on N random rulesets with random traffic.
 
-In the hosts of hosts.sh, run in the network namespace of the router, with the module
-loaded and the directories RAW and FEXIT of pinned maps of the counting BPF programs.
-After each ruleset, compares by table, chain and verdict: the module, the raw tracepoint,
-what fexit saw returned, and the counters of iptables; by rule: the events and the
-counters of iptables; and each event with a walk in user space.
+Runs in the network namespace of the router of hosts.sh, with the module loaded. RAW and FEXIT
+are directories with the pinned maps of the counting BPF programs. After each ruleset it
+compares, by table, chain and verdict, the module, the raw tracepoint, what fexit saw returned,
+and the counters of iptables; by rule, the events and the counters of iptables; and each event
+with the evaluation of the ruleset in user space.
 
-The last line is "rulesets verdicts walked differences", with the numbers after it."""
+The last line is "rulesets verdicts evaluated differences" followed by these four numbers."""
 
 import collections
+import concurrent.futures
 import json
 import os
 import random
@@ -24,13 +25,13 @@ import time
 import rulesets
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path.insert(0, os.path.join(HERE, "../selftests/iptverdict"))
+sys.path.insert(0, os.path.join(HERE, "../../selftests/iptverdict"))
 import ruleset as iptables  # pylint: disable=wrong-import-position
 
 CLIENT, SERVER, ROUTER = "10.0.1.2", "10.0.2.2", "10.0.1.1"
 STATS = "/sys/kernel/debug/iptverdict/stats"
 INSTANCE = "/sys/kernel/tracing/instances/oracle"
-# As the programs number them: from three bits of the third letter of the name.
+# The BPF programs number the tables by three bits of the third letter of the name.
 SLOTS = {ord(name[2]) >> 1 & 7: name for name in iptables.TABLES}
 VERDICTS = iptables.VERDICTS
 
@@ -45,9 +46,23 @@ def checksum(data):
     return ~total & 0xffff
 
 
+def echo_request(size, identifier):
+    header = struct.pack("!BBHHH", 8, 0, 0, identifier, 1)
+    total = checksum(header + bytes(size))
+    return header[:2] + struct.pack("!H", total) + header[4:] + bytes(size)
+
+
+def syn(size, daddr, sport, dport):
+    header = struct.pack("!HHIIBBHHH", sport, dport, 1, 0, 5 << 4, 2, 1024, 0, 0)
+    pseudo = (socket.inet_aton(CLIENT) + socket.inet_aton(daddr) +
+              struct.pack("!HH", 6, len(header) + size))
+    total = checksum(pseudo + header + bytes(size))
+    return header[:16] + struct.pack("!H", total) + header[18:] + bytes(size)
+
+
 class Traffic:
-    """Packets from the client, one at a time, each a connection of its own and each of a
-    length that no other of its protocol has, by which events are told apart."""
+    """Sends packets from the client. Each is a connection of its own, and no other packet of its
+    protocol has the same length, which identifies the packet of an event."""
 
     def __init__(self):
         own = os.open("/proc/self/ns/net", os.O_RDONLY)
@@ -57,7 +72,7 @@ class Traffic:
                         for protocol in (1, 6, 17, 132)}
         with open("/run/netns/server", encoding="ascii") as server:
             os.setns(server.fileno(), os.CLONE_NEWNET)
-        # Somebody listens: no errors come back.
+        # With listeners, the server sends no ICMP errors.
         self.listeners = []
         for port in rulesets.PORTS:
             listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -65,15 +80,15 @@ class Traffic:
             self.listeners.append(listener)
         os.setns(own, os.CLONE_NEWNET)
         os.close(own)
-        # Ports and IDs that no ruleset has seen before.
         self.next_port = 20000
 
     def port(self):
+        """Returns a port, or an ICMP identifier, that no earlier ruleset has seen."""
         self.next_port = 20000 + (self.next_port - 19999) % 40000
         return self.next_port
 
     def send(self, rng):
-        """Sends all that one ruleset gets. Returns the packets by protocol and length."""
+        """Sends the traffic for one ruleset. Returns its packets, by protocol and length."""
         packets = {}
 
         def send(protocol, daddr, payload, **properties):
@@ -82,36 +97,34 @@ class Traffic:
             packets[key] = rulesets.Packet(protocol, CLIENT, daddr, **properties)
             self.sockets[protocol].sendto(payload, (daddr, 0))
 
-        to = lambda: ROUTER if rng.random() < 0.25 else SERVER
+        def destination():
+            return ROUTER if rng.random() < 0.25 else SERVER
+
         for size in rng.sample(range(1, 200), 40):
-            daddr, sport, dport = to(), self.port(), rng.choice(rulesets.PORTS)
+            daddr, sport, dport = destination(), self.port(), rng.choice(rulesets.PORTS)
             send(17, daddr, struct.pack("!HHHH", sport, dport, 8 + size, 0) + bytes(size),
                  sport=sport, dport=dport)
-        # Longer than an error of ICMP can be.
+        # Longer than any ICMP error.
         for size in rng.sample(range(600, 800), 10):
-            header = struct.pack("!BBHHH", 8, 0, 0, self.port(), 1)
-            summed = header[:2] + struct.pack("!H", checksum(header + bytes(size))) + header[4:]
-            send(1, to(), summed + bytes(size), icmp_type=8)
-        # With data, as only ours have.
+            payload = echo_request(size, self.port())
+            send(1, destination(), payload, icmp_type=8)
+        # With data, which no other TCP packet has.
         for size in rng.sample(range(100, 200), 10):
-            daddr, sport, dport = to(), self.port(), rng.choice(rulesets.PORTS)
-            header = struct.pack("!HHIIBBHHH", sport, dport, 1, 0, 5 << 4, 2, 1024, 0, 0)
-            pseudo = socket.inet_aton(CLIENT) + socket.inet_aton(daddr) + struct.pack(
-                "!HH", 6, 20 + size)
-            total = checksum(pseudo + header + bytes(size))
-            send(6, daddr, header[:16] + struct.pack("!H", total) + header[18:] + bytes(size),
-                 sport=sport, dport=dport, syn=True)
-        # Too short for ports, and just not.
+            daddr, sport, dport = destination(), self.port(), rng.choice(rulesets.PORTS)
+            send(6, daddr, syn(size, daddr, sport, dport), sport=sport, dport=dport, syn=True)
+        # From too short for ports to just long enough.
         for size in range(1, 7):
             dport = rng.choice(rulesets.PORTS)
             payload = struct.pack("!HHH", self.port(), dport, 0)[:size]
-            send(132, to(), payload, short=size < 4, dport=None if size < 4 else dport)
+            send(132, destination(), payload, short=size < 4,
+                 dport=None if size < 4 else dport)
         return packets
 
 
-# What was counted, by table, chain and verdict: Counters of packets and of bytes.
+# Counters of packets and bytes, by table, chain and verdict.
 
 def stats():
+    """Returns the counters of the module."""
     with open(STATS, encoding="ascii") as lines:
         rows = [line.split() for line in lines][1:]
     counts = collections.Counter()
@@ -122,12 +135,10 @@ def stats():
     return counts
 
 
-def program(directory):
-    """The map of a BPF program."""
-    dump = json.loads(subprocess.check_output(
-        ["bpftool", "--json", "map", "dump", "pinned", f"{directory}/hits"]))
+def parse_map(text):
+    """Returns the counters of a BPF program, from the dump of its map."""
     counts = collections.Counter()
-    for entry in dump:
+    for entry in json.loads(text):
         key = entry["formatted"]["key"]
         name = (SLOTS.get(key >> 6, "other"), (iptables.HOOKS + ["?"] * 3)[key >> 3 & 7],
                 VERDICTS[min(key & 7, len(VERDICTS) - 1)])
@@ -137,16 +148,17 @@ def program(directory):
     return counts
 
 
-def saved():
-    """The counters of iptables: by verdict, and by table, chain and place."""
-    text = subprocess.check_output(["iptables-legacy-save", "-c"], text=True)
+def parse_saved(text):
+    """Returns the counters of iptables: by verdict, and packets by place: table, chain and number
+    of the rule or "policy"."""
     by_verdict = iptables.count_verdicts(text.splitlines())
     counts = collections.Counter({key[1:]: value for key, value in by_verdict.items()})
-    places, table, numbers = {}, None, None
+    places, numbers, table = collections.Counter(), collections.Counter(), None
     for line in text.splitlines():
         words = line.split()
         if line.startswith("*"):
-            table, numbers = line[1:], collections.Counter()
+            table = line[1:]
+            numbers.clear()
         elif line.startswith(":") and words[1] != "-":
             places[table, words[0][1:], "policy"] = iptables.parse_counters(words[2])[0]
         elif line.startswith("["):
@@ -157,15 +169,18 @@ def saved():
 
 
 def settled(raw, fexit):
-    """All counters, of one moment."""
+    """Returns all counters as of one moment, after 0.1 seconds without a verdict."""
+    commands = [["bpftool", "--json", "map", "dump", "pinned", f"{directory}/hits"]
+                for directory in (raw, fexit)] + [["iptables-legacy-save", "-c"]]
     while True:
         before = stats()
-        found = {"raw_tp": program(raw), "fexit": program(fexit)}
-        found["iptables"], places = saved()
-        found["module"] = stats()
-        if found["module"] == before:
-            return found, places
-        time.sleep(0.2)
+        time.sleep(0.1)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            texts = list(pool.map(subprocess.check_output, commands))
+        if stats() == before:
+            by_verdict, by_place = parse_saved(texts[2].decode())
+            return {"module": before, "raw_tp": parse_map(texts[0]), "fexit": parse_map(texts[1]),
+                    "iptables": by_verdict, "places": by_place}
 
 
 # Events.
@@ -182,6 +197,7 @@ def write(path, text):
 
 
 def record(on):
+    """Starts recording into an empty trace, or stops recording."""
     event = f"{INSTANCE}/events/iptables/ipt_verdict/enable"
     if on:
         write(f"{INSTANCE}/trace", "\n")
@@ -189,16 +205,17 @@ def record(on):
 
 
 def recorded(cookie):
+    """Returns the events of the network namespace that has this cookie."""
     with open(f"{INSTANCE}/trace", encoding="ascii") as trace:
         found = [match.groupdict() for match in map(EVENT.search, trace) if match]
     for name in os.listdir(f"{INSTANCE}/per_cpu"):
         with open(f"{INSTANCE}/per_cpu/{name}/stats", encoding="ascii") as lines:
-            assert "overrun: 0\n" in lines, "the buffer of the trace is too small"
+            assert "overrun: 0\n" in lines, "the trace buffer is too small"
     return [event for event in found if int(event["cookie"]) == cookie]
 
 
-class Walk:
-    """Follows the events of one ruleset."""
+class Model:
+    """Evaluates one ruleset for the packets of its events."""
 
     def __init__(self, ruleset, packets):
         self.ruleset, self.packets, self.replies = ruleset, packets, {}
@@ -206,7 +223,7 @@ class Walk:
             packet.mark, packet.state = 0, "NEW"
 
     def packet(self, event):
-        """The packet of an event, as far as it is known."""
+        """Returns the packet of an event, as far as it is known."""
         protocol, key = int(event["protocol"]), (int(event["protocol"]), int(event["len"]))
         sent = self.packets.get(key)
         if not sent:
@@ -214,7 +231,7 @@ class Walk:
         elif event["saddr"] == CLIENT:
             packet = sent
         elif protocol == 1:
-            # The answer to a request that a connection is known of, or not.
+            # The reply; its connection may be untracked.
             if key not in self.replies:
                 state = "INVALID" if sent.state == "UNTRACKED" else "ESTABLISHED"
                 self.replies[key] = rulesets.Packet(1, "", "", icmp_type=0, mark=0, state=state)
@@ -228,29 +245,32 @@ class Walk:
         return packet
 
     def decide(self, event):
-        """What the walk says of an event: chain, place and verdict; None if it does not know."""
+        """Returns chain, rule number and verdict that the model expects of an event, or None if
+        they depend on something unknown."""
         hook, packet = event["hook"], self.packet(event)
         before = packet.dport, packet.mark
         try:
-            decided = self.ruleset[event["table"]].walk(hook, packet)
+            decided = self.ruleset[event["table"]].evaluate(hook, packet)
         except rulesets.Unknown:
             decided = packet.mark = packet.dport = None
-        # A copy, too, passes in these: what becomes of it is not the packet's.
+        # This may have been a copy by TEE, whose changes do not affect the packet.
         if hook in ("OUTPUT", "POSTROUTING"):
             packet.dport, packet.mark = before
         return decided
 
     def rule(self, table, chain, place):
+        """Returns a rule, or None for a policy."""
         return None if place == "policy" else self.ruleset[table].chains[chain][place - 1]
 
-    def is_hot(self, event, rule):
-        """Whether it is a match of the deciding rule that has dropped the packet, which is too
-        short for it."""
+    def is_hot_drop(self, event, rule):
+        """Returns whether a match of the deciding rule dropped a packet that is too short."""
         sent = self.packets.get((int(event["protocol"]), int(event["len"])))
         return bool(sent and sent.short and rule and rule.has_ports())
 
 
 class Differences:
+    """Prints differences and counts them."""
+
     def __init__(self, context):
         self.context, self.number = context, 0
 
@@ -264,90 +284,114 @@ class Differences:
         for key in sorted(set(got) | set(want), key=str):
             if got.get(key, 0) != want.get(key, 0):
                 self.note(f"{what}: {' '.join(map(str, key))}: {got.get(key, 0)}, "
-                          f"wanted {want.get(key, 0)}")
+                          f"expected {want.get(key, 0)}")
 
 
-def run(seed, traffic, cookie, raw, fexit):
-    """One ruleset. Returns the number of verdicts, of those walked, and of differences."""
+class Events:
+    """The events of one ruleset: checks them, and counts them by verdict and by place."""
+
+    def __init__(self, ruleset, packets, found):
+        self.model, self.found = Model(ruleset, packets), found
+        self.entries = {name: {offset: (chain, place) for offset, chain, place, *_ in
+                               iptables.entries(name, iptables.BLOBS["ipv4"])}
+                        for name in ruleset}
+        self.by_verdict, self.by_place, self.hot = (collections.Counter() for _ in range(3))
+        self.evaluated = 0
+
+    def add(self, event):
+        """Checks and counts an event."""
+        counts = {(event["table"], event["hook"], event["verdict"], kind): value
+                  for kind, value in (("packets", 1), ("bytes", int(event["len"])))}
+        self.by_verdict.update(counts)
+        at = self.entries[event["table"]].get(int(event["rule"]))
+        if not at:
+            self.found.note(f"no entry at this offset: {event}")
+            return
+        rule = self.model.rule(event["table"], *at)
+        if self.model.is_hot_drop(event, rule):
+            self.hot.update(counts)
+        else:
+            self.by_place[event["table"], *at] += 1
+        self.check(event, at, rule)
+
+    def check(self, event, at, rule):
+        """Checks the fields of an event against the deciding rule and the model."""
+        verdict = event["verdict"]
+        if (at[1] == "policy") != (event["kind"] == "policy" and event["number"] == "1"):
+            self.found.note(f"wrong policy flag: {at} {event}")
+        if verdict == "QUEUE" and (not rule or event["number"] != rule.argument.split()[1]):
+            self.found.note(f"wrong queue, the rule is {rule}: {event}")
+        if verdict == "STOLEN":
+            # The event has no packet, so there is nothing to evaluate.
+            if not rule or rule.target != "SYNPROXY":
+                self.found.note(f"stolen, but not by SYNPROXY: {at} {event}")
+            return
+        decided = self.model.decide(event)
+        self.evaluated += decided is not None
+        if decided and decided != (*at, verdict):
+            self.found.note(f"model: {decided}, event: {at} {event}")
+
+    def compare(self, counted):
+        """Compares these events and all counters with each other."""
+        compare = self.found.compare
+        compare("module, events", counted["module"], self.by_verdict)
+        compare("raw_tp, module", counted["raw_tp"], counted["module"])
+        compare("fexit, module", counted["fexit"], counted["module"])
+        # iptables does not count hot drops.
+        compare("module, iptables", counted["module"], counted["iptables"] + self.hot)
+        for place, number in counted["places"].items():
+            rule = self.model.rule(*place)
+            if not rule or rule.decides():
+                compare("iptables, events", {place: number}, {place: self.by_place[place]})
+
+
+def load(seed):
+    """Generates the ruleset of this seed and loads it. Returns it, and the state of the random
+    numbers for its traffic."""
     rng = random.Random(seed)
     ruleset = rulesets.any_ruleset(rng)
     text = rulesets.restore_text(ruleset)
     restore = subprocess.run(["iptables-legacy-restore"], input=text, text=True, check=False)
     if restore.returncode:
-        sys.exit(f"iptables-restore does not take the ruleset of seed {seed}:\n{text}")
-    entries = {name: {offset: (chain, place) for offset, chain, place, *_ in
-                      iptables.entries(name, iptables.BLOBS["ipv4"])} for name in ruleset}
+        sys.exit(f"iptverdict: iptables-restore rejects the ruleset of seed {seed}:\n{text}")
+    return ruleset, rng
 
-    before, places_before = settled(raw, fexit)
-    record(True)
-    if settled(raw, fexit)[0] != before:
-        # A late answer to what came before.
-        return run(seed, traffic, cookie, raw, fexit)
+
+def run(seed, traffic, cookie, maps):
+    """Tests one ruleset. Returns the numbers of verdicts, of those evaluated, and of
+    differences."""
+    while True:
+        ruleset, rng = load(seed)
+        before = settled(*maps)
+        record(True)
+        # Try again if a late packet of the previous ruleset came in between.
+        if stats() == before["module"]:
+            break
     packets = traffic.send(rng)
-    time.sleep(0.1)
-    after, places = settled(raw, fexit)
+    counted = settled(*maps)
     record(False)
-    events = recorded(cookie)
+    for name, counts in counted.items():
+        counts.subtract(before[name])
 
     found = Differences(f"seed {seed}")
-    counted = {name: after[name] - before[name] for name in after}
-
-    # Events beside the counters of verdicts, and of rules.
-    by_verdict, by_place, hot = (collections.Counter() for _ in range(3))
-    walked = 0
-    walk = Walk(ruleset, packets)
-    for event in events:
-        verdict, key = event["verdict"], (event["table"], event["hook"], event["verdict"])
-        size = {"packets": 1, "bytes": int(event["len"])}
-        by_verdict.update({(*key, kind): value for kind, value in size.items()})
-        at = entries[event["table"]].get(int(event["rule"]))
-        if not at:
-            found.note(f"no entry at the offset: {event}")
-            continue
-        rule = walk.rule(event["table"], *at)
-        if walk.is_hot(event, rule):
-            hot.update({(*key, kind): value for kind, value in size.items()})
-        else:
-            by_place[event["table"], *at] += 1
-
-        if (at[1] == "policy") != (event["kind"] == "policy" and event["number"] == "1"):
-            found.note(f"policy or not: {at} {event}")
-        if verdict == "QUEUE" and (not rule or event["number"] != rule.argument.split()[1]):
-            found.note(f"queue of {rule}: {event}")
-        if verdict == "STOLEN":
-            # There is no packet to walk for.
-            if not rule or rule.target != "SYNPROXY":
-                found.note(f"stolen by no SYNPROXY: {at} {event}")
-            continue
-        decided = walk.decide(event)
-        walked += decided is not None
-        if decided and decided != (*at, verdict):
-            found.note(f"walk: {decided}, event: {at} {event}")
-
-    found.compare("module, events", counted["module"], by_verdict)
-    found.compare("raw_tp, module", counted["raw_tp"], counted["module"])
-    found.compare("fexit, module", counted["fexit"], counted["module"])
-    # iptables does not count hot drops.
-    found.compare("module, iptables", counted["module"], counted["iptables"] + hot)
-    for place, number in places.items():
-        rule = walk.rule(*place)
-        if not rule or rule.decides():
-            found.compare("iptables, events", {place: number - places_before[place]},
-                          {place: by_place[place]})
+    events, verdicts = Events(ruleset, packets, found), recorded(cookie)
+    for event in verdicts:
+        events.add(event)
+    events.compare(counted)
     if found.number:
-        print("# the ruleset:", *text.splitlines(), sep="\n#   ")
-    return len(events), walked, found.number
+        print("# the ruleset:", *rulesets.restore_text(ruleset).splitlines(), sep="\n#   ")
+    return len(verdicts), events.evaluated, found.number
 
 
-def main(seed, number, raw, fexit):
+def main(seed, number, *maps):
     cookie = int.from_bytes(socket.socket().getsockopt(socket.SOL_SOCKET, 71, 8), sys.byteorder)
     os.makedirs(INSTANCE, exist_ok=True)
     write(f"{INSTANCE}/buffer_size_kb", "8192")
     traffic = Traffic()
     total = collections.Counter()
     for i in range(number):
-        verdicts, walked, differences = run(seed + i, traffic, cookie, raw, fexit)
-        total.update(rulesets=1, verdicts=verdicts, walked=walked, differences=differences)
+        verdicts, evaluated, differences = run(seed + i, traffic, cookie, maps)
+        total.update(rulesets=1, verdicts=verdicts, evaluated=evaluated, differences=differences)
         if i % 10 == 9 or i == number - 1:
             print("#", *(f"{key} {value}" for key, value in total.items()), flush=True)
     os.rmdir(INSTANCE)

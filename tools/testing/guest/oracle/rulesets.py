@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Random rulesets of iptables, and a walk over them in user space: for a packet of known
-properties, the rule or policy that decides, and the verdict.
+"""Random iptables rulesets and a user-space model that evaluates them: for a packet with
+known properties, the deciding rule or policy and the verdict.
 
-A property that nobody knows is None. A walk that would depend on one raises Unknown."""
+Unknown properties of a packet are None. An evaluation that would need one raises Unknown."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 SERVER = "10.0.2.2"
@@ -14,25 +15,36 @@ TABLES = {
     "filter": ["INPUT", "FORWARD", "OUTPUT"],
     "security": ["INPUT", "FORWARD", "OUTPUT"],
 }
-# Where the walk knows marks and states of connections: copies by TEE and what the router
-# sends of itself do not pass there.
+# The hooks where the model knows marks and connection states: copies made by TEE and packets
+# that the router itself sends do not traverse them.
 KNOWN = ("FORWARD", "INPUT")
 PORTS = range(1, 13)
 MARKS = range(1, 4)
 STATES = ["NEW", "ESTABLISHED", "INVALID", "UNTRACKED"]
 
+# The verdicts of the targets that decide whenever their rule matches.
+VERDICT_OF = {
+    "ACCEPT": "ACCEPT",
+    "DROP": "DROP",
+    "REJECT": "DROP",
+    "NFQUEUE": "QUEUE",
+    "DNAT": "ACCEPT",
+    "MASQUERADE": "ACCEPT",
+    "SYNPROXY": "STOLEN",
+}
+
 
 class Unknown(Exception):
-    """The walk depends on what is not known of the packet."""
+    """The evaluation needs an unknown property of the packet."""
 
 
 class HotDrop(Exception):
-    """A match asks for the packet to be dropped at once."""
+    """A match drops the packet (hotdrop)."""
 
 
 @dataclass
-class Packet:
-    """What the router can know of a packet, and what rules have done to it."""
+class Packet:  # pylint: disable=too-many-instance-attributes
+    """What the router can know about a packet, and what rules have done to it."""
     protocol: int
     saddr: str
     daddr: str
@@ -55,8 +67,9 @@ def known(value):
 
 @dataclass
 class Match:
+    """A match: its options for iptables, and a predicate on a packet."""
     text: str
-    test: object
+    test: Callable
 
     def negated(self):
         option, rest = self.text.split(" ", 1)
@@ -65,18 +78,18 @@ class Match:
 
 @dataclass
 class Rule:
+    """A rule: its matches, and its target as iptables writes it, or "" for none."""
     matches: list
-    target: str                 # as iptables writes it, or "" for none
+    target: str
     argument: str = ""
     goto: bool = False
 
     def decides(self):
-        """Whether the verdict is its own, whenever it matches."""
-        return self.target in ("ACCEPT", "DROP", "REJECT", "NFQUEUE", "DNAT", "MASQUERADE",
-                               "SYNPROXY")
+        """Returns whether the rule decides on every packet that it matches."""
+        return self.target in VERDICT_OF
 
     def has_ports(self):
-        """Whether it drops what is too short for ports."""
+        """Returns whether the rule drops packets that are too short to have ports."""
         return any("multiport" in match.text for match in self.matches)
 
     def text(self, chain):
@@ -85,58 +98,49 @@ class Rule:
             words.append(f"{'-g' if self.goto else '-j'} {self.target} {self.argument}".rstrip())
         return " ".join(words)
 
+    def apply(self, packet):
+        """Changes the packet as the target does."""
+        if self.target == "CT":
+            packet.state = "UNTRACKED"
+        elif self.target == "MARK":
+            packet.mark = int(self.argument.split()[1], 0)
+        elif self.target == "DNAT":
+            packet.daddr, port = self.argument.split()[1].split(":")
+            packet.dport = int(port)
+
 
 @dataclass
 class Table:
+    """The policies and the rules of a table, by chain."""
     policies: dict = field(default_factory=dict)
     chains: dict = field(default_factory=dict)
 
-    def walk(self, hook, packet):
-        """Returns the chain, the number of the rule in it from 1, or "policy", and the verdict
-        as the event prints it."""
+    def evaluate(self, hook, packet):
+        """Returns the chain, the number of the deciding rule in it (from 1) or "policy", and
+        the verdict as the event prints it."""
         stack, chain, number = [], hook, 0
         while True:
-            rules = self.chains[chain]
-            if number == len(rules):
+            if number == len(self.chains[chain]):
                 if not stack:
                     return hook, "policy", self.policies[hook]
                 chain, number = stack.pop()
                 continue
-            rule, number = rules[number], number + 1
+            rule, number = self.chains[chain][number], number + 1
             try:
                 if not all(match.test(packet) for match in rule.matches):
                     continue
             except HotDrop:
                 return chain, number, "DROP"
 
-            match rule.target:
-                case "" | "TEE" | "CT":
-                    if rule.target == "CT":
-                        packet.state = "UNTRACKED"
-                case "MARK":
-                    packet.mark = int(rule.argument.split()[1], 0)
-                case "RETURN":
-                    if not stack:
-                        return hook, "policy", self.policies[hook]
-                    chain, number = stack.pop()
-                case "ACCEPT" | "DROP":
-                    return chain, number, rule.target
-                case "REJECT":
-                    return chain, number, "DROP"
-                case "NFQUEUE":
-                    return chain, number, "QUEUE"
-                case "DNAT":
-                    packet.daddr, port = rule.argument.split()[1].split(":")
-                    packet.dport = int(port)
-                    return chain, number, "ACCEPT"
-                case "MASQUERADE":
-                    return chain, number, "ACCEPT"
-                case "SYNPROXY":
-                    return chain, number, "STOLEN"
-                case _:
-                    if not rule.goto:
-                        stack.append((chain, number))
-                    chain, number = rule.target, 0
+            rule.apply(packet)
+            if rule.decides():
+                return chain, number, VERDICT_OF[rule.target]
+            if rule.target == "RETURN":
+                number = len(self.chains[chain])
+            elif rule.target in self.chains:
+                if not rule.goto:
+                    stack.append((chain, number))
+                chain, number = rule.target, 0
 
 
 # Matches.
@@ -194,7 +198,8 @@ def icmp(random):
 
 
 def any_matches(random, table, hook):
-    """Those of a rule, in the order in which the kernel tests them: of the header first."""
+    """Returns the matches of a rule in the order in which the kernel tests them: the IP header
+    first."""
     first, then = [], []
     if random.random() < 0.3:
         first.append(address(random))
@@ -223,13 +228,11 @@ def any_matches(random, table, hook):
     return first + then
 
 
-def any_rule(random, table, hook, below):
-    """A rule of a chain that may jump to the chains below it."""
-    matches = any_matches(random, table, hook)
-    if below and random.random() < 0.35:
-        return Rule(matches, random.choice(below), goto=random.random() < 0.3)
+# Rules.
 
-    # More rules of the kinds that let packets go on: a walk is to get somewhere.
+def any_target(random, table, hook):
+    """Returns the target of a rule that is not a jump."""
+    # Mostly targets that continue the traversal, so that packets get beyond the first rules.
     kinds = ["", "ACCEPT", "RETURN", "MARK", "MARK"]
     if table == "nat":
         kinds = ["", "ACCEPT", "RETURN"]
@@ -245,8 +248,16 @@ def any_rule(random, table, hook, below):
         kinds += ["TEE"]
     if table == "raw" and hook == "PREROUTING":
         kinds += ["CT", "CT"]
+    return random.choice(kinds)
 
-    target = random.choice(kinds)
+
+def any_rule(random, table, hook, below):
+    """Returns a rule of a chain that may jump to the chains in the list below."""
+    matches = any_matches(random, table, hook)
+    if below and random.random() < 0.35:
+        return Rule(matches, random.choice(below), goto=random.random() < 0.3)
+
+    target = any_target(random, table, hook)
     if target in ("DROP", "ACCEPT", "NFQUEUE", "REJECT") and not matches:
         matches = ports(random, 17)
     argument = {
@@ -258,7 +269,7 @@ def any_rule(random, table, hook, below):
         "CT": "--notrack",
         "DNAT": f"--to-destination {SERVER}:{random.choice(PORTS)}",
     }.get(target, "")
-    # Nobody answers a copy of a datagram.
+    # Only datagrams: nobody answers their copies.
     if target in ("DNAT", "TEE"):
         matches = ports(random, 17)
     if target == "SYNPROXY":
@@ -274,7 +285,7 @@ def any_table(random, name):
     for hook in TABLES[name]:
         drops = {"filter": 0.3, "nat": 0}.get(name, 0.05)
         table.policies[hook] = "DROP" if random.random() < drops else "ACCEPT"
-        # Chains of one hook, so that iptables' counters tell where they counted.
+        # Each hook has its own user chains, so that the counters of a rule belong to one hook.
         users = [f"{hook[:2]}{hook[-2:]}{i}" for i in range(random.randrange(5))]
         chains = [hook, *users]
         for i, chain in enumerate(chains):
@@ -284,9 +295,9 @@ def any_table(random, name):
 
 
 def any_ruleset(random):
-    """All tables, as a dictionary by name."""
+    """Returns all tables, by name."""
     ruleset = {name: any_table(random, name) for name in TABLES}
-    # Without which SYNPROXY has nothing to do.
+    # SYNPROXY takes only untracked packets.
     if random.random() < 0.5:
         tcp = Match("-p tcp", lambda packet: packet.protocol == 6)
         ruleset["raw"].chains["PREROUTING"].insert(0, Rule([tcp], "CT", "--notrack"))
@@ -294,7 +305,7 @@ def any_ruleset(random):
 
 
 def restore_text(ruleset):
-    """What iptables-restore takes."""
+    """Returns the ruleset in the format of iptables-restore."""
     lines = []
     for name, table in ruleset.items():
         lines.append(f"*{name}")

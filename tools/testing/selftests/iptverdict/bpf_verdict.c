@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * bpf_verdict OBJECT MAP...: loads and attaches the programs of a BPF object by
- * libbpf, says so, and when its input ends prints the sums of each map: a line
- * for each key that has counted, with map, key, packets, bytes, no_packet.
+ * bpf_verdict OBJECT MAP...: loads and attaches the programs of a BPF object
+ * with libbpf and prints "attached". At the end of its input, prints for each map
+ * and each key whose packet count is not zero: map, key, and the sums over all
+ * CPUs of packets, bytes and no_packet.
  */
 #include <stdio.h>
 #include <stdlib.h>

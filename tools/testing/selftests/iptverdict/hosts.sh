@@ -1,56 +1,59 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Three hosts in a row, as network namespaces: client, router, server. And the counters
-# of iptables on them.
+# Three network namespaces in a row, the client, the router and the server; and the counters
+# of iptables in them.
 
-# Addresses: the router's are those that the client sees.
+# Addresses; those of the router are on the client's side.
 client=10.0.1.2
 server=10.0.2.2
 router=10.0.1.1
-# shellcheck disable=SC2034 # the scripts that source this use them
+# shellcheck disable=SC2034 # the tests use them
 client6=fd00:1::2 server6=fd00:2::2 router6=fd00:1::1
 
 hosts="client router server"
 
-# host NAME COMMAND...: runs a command on a host. "ip netns exec" mounts a sysfs of the
-# namespace, without debugfs and tracefs.
+# host NAME COMMAND...: runs a command on a host, with the sysfs of its network namespace,
+# which hides debugfs and tracefs.
 host() {
 	local name=$1
 	shift
 	ip netns exec "$name" "$@"
 }
 
-# in_net NAME COMMAND...: runs a command in a network namespace only: faster, and with the
-# mounts of the caller.
+# in_net NAME COMMAND...: runs a command in a network namespace, with the mounts of the
+# caller. Faster than host.
 in_net() {
 	local name=$1
 	shift
 	nsenter --net="/run/netns/$name" "$@"
 }
 
-# ipt HOST ARGS: iptables, on a host.
+# ipt HOST ARGS: runs iptables on a host.
 ipt() {
 	local name=$1
 	shift
 	in_net "$name" iptables-legacy -w "$@"
 }
 
-# ip6t HOST ARGS: ip6tables, on a host.
+# ip6t HOST ARGS: runs ip6tables on a host.
 ip6t() {
 	local name=$1
 	shift
 	in_net "$name" ip6tables-legacy -w "$@"
 }
 
-# syn ADDRESS PORT: the client sends one SYN: it gives up before the first retransmission.
+# syn ADDRESS PORT: the client sends a SYN, and waits for the reply.
 syn() {
-	in_net client python3 -c "
-import socket
-try:
-    socket.create_connection(('$1', $2), 0.8)
-except OSError:
-    pass"
+	in_net client timeout 5 bash -c ": <>/dev/tcp/$1/$2" 2>/dev/null || :
+}
+
+# datagrams ADDRESS PORT...: the client sends a UDP datagram with 10 bytes of payload to each
+# port. For large numbers, send.py is faster.
+datagrams() {
+	# shellcheck disable=SC2016 # the inner bash expands them
+	in_net client bash -c \
+		'for port in "${@:2}"; do echo 123456789 >"/dev/udp/$1/$port"; done' bash "$@"
 }
 
 # wait_until COMMAND...: waits until the command succeeds, for at most 60 seconds.
@@ -60,59 +63,70 @@ wait_until() {
 		! "$@" || return 0
 		sleep 0.1
 	done
-	echo "# waited 60 seconds in vain: $*"
+	echo "# gave up after 60 seconds: $*"
 	return 1
 }
 
-# settle: waits until the hosts have sent and received nothing for 0.2 seconds.
+# settle: waits until the hosts have exchanged no packets for 0.2 seconds. All of them pass
+# the router.
 settle() {
-	local name before='' now
-	while
-		now=$(for name in $hosts; do in_net "$name" cat /proc/net/dev; done)
-		[[ $now != "$before" ]]
-	do
+	local i before='' now
+	for ((i = 0; i < 300; i++)); do
+		now=$(in_net router cat /proc/net/dev)
+		[[ $now != "$before" ]] || return 0
 		before=$now
 		sleep 0.2
 	done
+	echo "# the hosts still exchange packets after 60 seconds"
 }
 
 make_hosts() {
-	local name
+	# Neighbours that have answered once are not asked again.
+	local name reachable=base_reachable_time_ms=3600000
 	for name in $hosts; do
 		ip netns add "$name"
-		ip -n "$name" link set lo up
 	done
-	ip link add c0 netns client type veth peer name r0 netns router
-	ip link add s0 netns server type veth peer name r1 netns router
-	ip -n client addr add $client/24 dev c0
-	ip -n router addr add $router/24 dev r0
-	ip -n router addr add 10.0.2.1/24 dev r1
-	ip -n server addr add $server/24 dev s0
-	# Neighbours that have answered once are not asked again.
-	for name in client/c0 router/r0 router/r1 server/s0; do
-		host "${name%/*}" sysctl -qw \
-			"net.ipv6.neigh.${name#*/}.base_reachable_time_ms=3600000"
-	done
-	ip -n client link set c0 up
-	ip -n router link set r0 up
-	ip -n router link set r1 up
-	ip -n server link set s0 up
-	ip -n client route add default via $router
-	ip -n server route add default via 10.0.2.1
-	ip -n client addr add $client6/64 dev c0 nodad
-	ip -n router addr add $router6/64 dev r0 nodad
-	ip -n router addr add fd00:2::1/64 dev r1 nodad
-	ip -n server addr add $server6/64 dev s0 nodad
-	ip -n client route add default via $router6
-	ip -n server route add default via fd00:2::1
-	host router sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+	ip -batch - <<-E
+		link add c0 netns client type veth peer name r0 netns router
+		link add s0 netns server type veth peer name r1 netns router
+	E
+	in_net client sysctl -qw net.ipv6.neigh.c0.$reachable
+	in_net server sysctl -qw net.ipv6.neigh.s0.$reachable
+	in_net router sysctl -qw net.ipv6.neigh.r{0,1}.$reachable \
+		net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+	ip -n router -batch - <<-E
+		link set lo up
+		link set r0 up
+		link set r1 up
+		addr add $router/24 dev r0
+		addr add 10.0.2.1/24 dev r1
+		addr add $router6/64 dev r0 nodad
+		addr add fd00:2::1/64 dev r1 nodad
+	E
+	ip -n client -batch - <<-E
+		link set lo up
+		link set c0 up
+		addr add $client/24 dev c0
+		addr add $client6/64 dev c0 nodad
+		route add default via $router
+		route add default via $router6
+	E
+	ip -n server -batch - <<-E
+		link set lo up
+		link set s0 up
+		addr add $server/24 dev s0
+		addr add $server6/64 dev s0 nodad
+		route add default via 10.0.2.1
+		route add default via fd00:2::1
+	E
 }
 
 remove_hosts() {
 	local name
 	for name in $hosts; do
+		[[ -e /run/netns/$name ]] || continue
 		ip netns pids "$name" 2>/dev/null | xargs -r kill -9 2>/dev/null || :
-		[[ ! -e /run/netns/$name ]] || ip netns del "$name"
+		ip netns del "$name"
 	done
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# ip6t_verdict: what ipt_verdict is, for IPv6.
+# ip6t_verdict: fields, verdicts and deciding rules of IPv6, and the counters of the module.
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -9,30 +9,32 @@
 # shellcheck disable=SC2034 # lib.sh uses them
 event=ip6t_verdict event_module=ip6_tables
 make_hosts
+# ping1 ARGS: the client sends a request and waits for the reply.
 ping1() {
-	host client ping -6 -qc 1 -W 1 "$@" >/dev/null 2>&1 || :
+	in_net client ping -6 -qc 1 -W 10 "$@" >/dev/null 2>&1 || :
 }
-# Neighbours are known from here on.
+# From here on, the hosts know their neighbours.
 ping1 $server6
 
 trace_on
-check "fields of the record" "$(fields)" "$(record 16 "u8 protocol 1")"
+check "ip6t_verdict: fields, types and sizes of the record" "$(fields)" \
+	"$(record 16 "u8 protocol 1")"
 
 for table in raw mangle filter security; do
 	ip6t router -t $table -L -n >/dev/null
 done
-# The nat table sees packets when connections are tracked.
+# The nat table sees packets only while connections are tracked.
 ip6t router -t nat -A POSTROUTING -p gre -j MASQUERADE
 cookie=$(netns_cookie router)
 echo_only="protocol == 58 && len == 104"
 trace_on "net_cookie == $cookie && $echo_only"
 ping1 $server6
-check "all tables and chains on the way through, and back" \
+check "ip6t_verdict: tables and chains of a forwarded packet and its reply" \
 	"$(trace | columns table hook verdict)" "$through_and_back"
 
 trace_on "table == 'filter' && hook == 2"
 ping1 -s 100 $server6
-check "every field of the request, and of the reply" "$(any_rule)" \
+check "ip6t_verdict: every field of a forwarded request and its reply" "$(any_rule)" \
 	"table=filter hook=FORWARD verdict=ACCEPT policy=1 rule=N in=r0 out=r1 skbaddr=PTR $(
 	)net_cookie=$cookie len=148 protocol=58 saddr=$client6 daddr=$server6
 table=filter hook=FORWARD verdict=ACCEPT policy=1 rule=N in=r1 out=r0 skbaddr=PTR $(
@@ -40,12 +42,12 @@ table=filter hook=FORWARD verdict=ACCEPT policy=1 rule=N in=r1 out=r0 skbaddr=PT
 
 trace_on "table == 'filter' && hook == 1 && $echo_only"
 ping1 $router6
-check "every field of a packet that comes in" "$(any_rule)" \
+check "ip6t_verdict: every field of an incoming packet" "$(any_rule)" \
 	"table=filter hook=INPUT verdict=ACCEPT policy=1 rule=N in=r0 out= skbaddr=PTR $(
 	)net_cookie=$cookie len=104 protocol=58 saddr=$client6 daddr=$router6"
 
-# The deciding rule: comments name the rules.
-host router ip6tables-legacy-restore <<'E'
+# Comments name the rules.
+in_net router ip6tables-legacy-restore <<'E'
 *filter
 :INPUT ACCEPT
 :FORWARD DROP
@@ -67,59 +69,56 @@ host router ip6tables-legacy-restore <<'E'
 -A inner -p udp --dport 2 -m comment --comment in-inner -j ACCEPT
 COMMIT
 E
-host router "$here/ruleset.py" blob filter ipv6 >"$work/blob"
+blob filter ipv6
+# udp PORT: prints verdict and rule of a datagram from the client to the server.
 udp() {
 	trace_on "table == 'filter' && hook == 2 && protocol == 17"
-	host client python3 -c "
-import socket
-socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).sendto(b'x', ('$server6', $1))"
-	decided_by
+	datagrams $server6 "$1"
+	events 1
+	decided_by verdict
 }
-check "a rule of the built-in chain" "$(udp 1)" "ACCEPT direct"
-check "a rule two jumps deep" "$(udp 2)" "ACCEPT in-inner"
-check "a rule of a user chain" "$(udp 3)" "DROP in-outer"
-check "a rule after the end of a user chain" "$(udp 4)" "DROP after-return"
-check "QUEUE" "$(udp 5) $(trace | field queue)" "QUEUE queues 4711"
-check "the policy, after a goto" "$(udp 6)" "DROP FORWARD policy"
-check "a rule after one that goes on" "$(udp 7)" "DROP after-mark"
-check "the policy, after no match" "$(udp 8)" "DROP FORWARD policy"
+check "ip6t_verdict: rule in a base chain" "$(udp 1)" "ACCEPT direct"
+check "ip6t_verdict: rule two jumps deep" "$(udp 2)" "ACCEPT in-inner"
+check "ip6t_verdict: rule in a user chain" "$(udp 3)" "DROP in-outer"
+check "ip6t_verdict: rule after the end of a user chain" "$(udp 4)" "DROP after-return"
+check "ip6t_verdict: NFQUEUE has its queue number" \
+	"$(udp 5) $(trace | field queue)" "QUEUE queues 4711"
+check "ip6t_verdict: the policy, after goto" "$(udp 6)" "DROP FORWARD policy"
+check "ip6t_verdict: rule after a target that continues" "$(udp 7)" "DROP after-mark"
+check "ip6t_verdict: the policy, if no rule matches" "$(udp 8)" "DROP FORWARD policy"
+# A match on ports causes a hot drop if the packet is too short to have them.
 trace_on "table == 'filter' && hook == 2"
-host client python3 -c "
-import socket
-socket.socket(socket.AF_INET6, socket.SOCK_RAW, 132).sendto(b'xy', ('$server6', 0))"
-check "a match that asks for a hot drop" "$(decided_by)" "DROP hotdrop"
+in_net client "$here/send.py" --protocol 132 $server6 0 2
+events 1
+check "ip6t_verdict: hot drop: the rule whose match caused it" "$(decided_by verdict)" "DROP hotdrop"
 
-# SYNPROXY answers the SYN itself and keeps the packet.
-host router sysctl -qw net.netfilter.nf_conntrack_tcp_loose=0 net.ipv4.tcp_syncookies=1
+# SYNPROXY replies to the SYN itself and steals it.
+in_net router sysctl -qw net.netfilter.nf_conntrack_tcp_loose=0 net.ipv4.tcp_syncookies=1
 ip6t router -t raw -A PREROUTING -p tcp --dport 80 --syn -j CT --notrack
 ip6t router -A FORWARD -p tcp --dport 80 -m state --state INVALID,UNTRACKED -j SYNPROXY
 trace_on "verdict == 2"
 syn $server6 80
-check "STOLEN by SYNPROXY: no packet, no guess about it" "$(any_rule | head -n 1)" \
+events 1
+check "ip6t_verdict: STOLEN: every field; packet, length and addresses are 0" \
+	"$(any_rule | head -n 1)" \
 	"table=filter hook=FORWARD verdict=STOLEN policy=0 rule=N in=r0 out=r1 skbaddr=NULL $(
 	)net_cookie=$cookie len=0 protocol=0 saddr=:: daddr=::"
 
-if have_module "the counters of ip6tables"; then
+if have_module "module: IPv6 verdicts"; then
 	modprobe iptverdict
 	ip6t router -t raw -F
 	ip6t router -D FORWARD -p tcp --dport 80 -m state --state INVALID,UNTRACKED -j SYNPROXY
 	ip6t router -P FORWARD ACCEPT
 	zero_counters
-	host client ping -6 -qc 10 -i 0.01 $server6 >/dev/null
-	host client python3 -c "
-import socket
-out = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-for i in range(400):
-    try:
-        out.sendto(b'x' * i, ('$server6', 1 + i % 10))
-    except OSError:
-        pass  # the ICMP error of an earlier datagram"
-	sleep 0.5
+	in_net client ping -6 -qc 10 -i 0.01 $server6 >/dev/null
+	in_net client "$here/send.py" $server6 1-10 0-399
+	settle
 	both_counters "$work/got" "$work/saved"
-	check "module and ip6tables agree" \
+	check "module: IPv6 verdicts agree with the counters of ip6tables" \
 		"$(cat "$work/got")" "$("$here/ruleset.py" verdicts <"$work/saved")"
 	# 40 datagrams of 4, 14, ... 394 bytes and 48 of headers.
-	check "on that traffic" "$(sed -n 's/^ipv6 filter FORWARD QUEUE //p' "$work/got")" "40 9880"
+	check "module: packets and bytes of QUEUE of IPv6" \
+		"$(sed -n 's/^ipv6 filter FORWARD QUEUE //p' "$work/got")" "40 9880"
 	rmmod iptverdict
 fi
 

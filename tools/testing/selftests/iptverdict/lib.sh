@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the tests of ipt_verdict and iptverdict share: the trace of the event,
-# and KTAP.
+# What the tests share: the recorded events, the counters of the module, and KTAP.
 
 set -euo pipefail
 
@@ -14,7 +13,6 @@ here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 
 tracefs=/sys/kernel/tracing
 instance=$tracefs/instances/iptverdict
-# shellcheck disable=SC2034 # it is the tests that use it
 debugfs=/sys/kernel/debug/iptverdict
 work=$(mktemp -d)
 
@@ -24,34 +22,85 @@ cleanup() {
 	rm -rf "$work"
 }
 
-# The event that is recorded, and the module that it is in.
+# The event to record, and its module.
 event=ipt_verdict
 event_module=ip_tables
 
-# trace_on [FILTER]: starts recording the event.
+# trace_on [FILTER]: clears the trace and starts recording the event.
 trace_on() {
-	modprobe $event_module
-	mkdir -p "$instance"
+	[[ -d $instance ]] || mkdir "$instance"
+	[[ -d $instance/events/iptables/$event ]] || modprobe $event_module
 	echo 0 >"$instance/events/iptables/$event/enable"
 	echo "${1:-0}" >"$instance/events/iptables/$event/filter"
 	echo >"$instance/trace"
 	echo 1 >"$instance/events/iptables/$event/enable"
 }
 
-# trace: the recorded events, one a line, from "table=" on.
+trace_off() {
+	[[ ! -d $instance ]] || rmdir "$instance"
+}
+
+# trace: prints the recorded events, one per line, from "table=" on.
 trace() {
 	sed -n "s/.* $event: //p" "$instance/trace"
 }
 
-# fields: type, name and size of the fields of the event, in the order of the
-# record; common fields left out.
+# recorded N: succeeds if the trace has at least N events.
+recorded() {
+	(($(grep -c " $event: " "$instance/trace") >= $1))
+}
+
+# events N: waits until the trace has at least N events. Succeeds even if it has fewer: the
+# check that follows shows the difference.
+events() {
+	wait_until recorded "$1" || :
+}
+
+# field NAME: prints this field of each event on standard input that has it.
+field() {
+	sed -n "s/.*\<$1=\([^ ]*\).*/\1/p"
+}
+
+# columns NAME...: prints these fields of each event on standard input.
+columns() {
+	awk -F '[ =]' -v names="$*" '
+		BEGIN { n = split(names, name, " ") }
+		{
+			split("", value)
+			for (i = 1; i < NF; i += 2)
+				value[$i] = $(i + 1)
+			for (i = 1; i <= n; i++)
+				printf "%s%s", value[name[i]], i < n ? " " : "\n"
+		}'
+}
+
+# any_rule: prints the events of the trace, without the numbers that vary between runs.
+any_rule() {
+	trace | sed 's/skbaddr=0* /skbaddr=NULL /; s/skbaddr=[0-9a-f]* /skbaddr=PTR /
+		s/rule=[0-9]*/rule=N/'
+}
+
+# blob TABLE [FAMILY]: saves the rules of a table of the router, for decided_by.
+blob() {
+	in_net router "$here/ruleset.py" blob "$@" >"$work/blob"
+}
+
+# decided_by FIELD...: prints for each event of the trace these fields, and the comment of
+# the deciding rule, or its chain and number.
+decided_by() {
+	trace | columns "$@" rule | awk '
+		NR == FNR { name[$1] = $5 ? $5 : $2 " " $3; next }
+		{ $NF = name[$NF]; print }' "$work/blob" -
+}
+
+# fields: prints type, name and size of the fields of the event, without the common ones.
 fields() {
 	sed -n '/common_/d; s/^\tfield:\(.*\);\toffset:[0-9]*;\tsize:\([0-9]*\);.*/\1 \2/p' \
 		"$instance/events/iptables/$event/format"
 }
 
-# record SIZE FIELD: what fields says of an event whose addresses have SIZE bytes,
-# and that has FIELD of the header of the packet.
+# record SIZE FIELD: prints what fields is to print of an event that has addresses of SIZE
+# bytes, and FIELD from the header of the packet.
 record() {
 	echo "const void * skbaddr 8
 u64 net_cookie 8
@@ -68,9 +117,9 @@ u8 hook 1
 bool policy 1"
 }
 
-# What a packet that the router forwards sees where all tables are there, and its
-# reply, which nat does not see.
-# shellcheck disable=SC2034 # it is the tests that use it
+# Table, chain and verdict of a packet that the router forwards, and of its reply, which the
+# nat table does not see.
+# shellcheck disable=SC2034 # the tests use it
 through_and_back="raw PREROUTING ACCEPT
 mangle PREROUTING ACCEPT
 nat PREROUTING ACCEPT
@@ -86,61 +135,28 @@ filter FORWARD ACCEPT
 security FORWARD ACCEPT
 mangle POSTROUTING ACCEPT"
 
-# name_of OFFSET: the comment of the entry, or its chain and place, by what
-# "ruleset.py blob" has written to $work/blob.
-name_of() {
-	awk -v o="$1" '$1 == o { print $5 ? $5 : $2 " " $3 }' "$work/blob"
+# counted [PREFIX]: prints the rows of the module's stats; with PREFIX, the rest of those
+# rows that begin with it.
+counted() {
+	sed "1d; ${1:+/^$1 */!d; s///}" $debugfs/stats
 }
 
-# decided_by: of each event in the trace, verdict and rule, as the blob names it.
-decided_by() {
-	local line
-	trace | while read -r line; do
-		echo "$(field verdict <<<"$line") $(name_of "$(field rule <<<"$line")")"
-	done
-}
-
-# any_rule: the events of the trace, without the numbers that differ from run to run.
-any_rule() {
-	trace | sed 's/skbaddr=0* /skbaddr=NULL /; s/skbaddr=[0-9a-f]* /skbaddr=PTR /
-		s/rule=[0-9]*/rule=N/'
-}
-
-trace_off() {
-	[[ ! -d $instance ]] || rmdir "$instance"
-}
-
-# field NAME: that field of each event on the standard input.
-field() {
-	sed -n "s/.*\<$1=\([^ ]*\).*/\1/p"
-}
-
-# columns NAME...: those fields, of each event on the standard input.
-columns() {
-	local line name row
-	while read -r line; do
-		row=()
-		for name; do
-			row+=("$(field "$name" <<<"$line")")
-		done
-		echo "${row[*]}"
-	done
-}
-
-# netns_cookie HOST: what tells its network namespace from others (SO_NETNS_COOKIE).
+# netns_cookie HOST: prints the cookie of its network namespace (SO_NETNS_COOKIE).
 netns_cookie() {
-	host "$1" python3 -c 'import socket, sys
+	in_net "$1" python3 -c 'import socket, sys
 cookie = socket.socket().getsockopt(socket.SOL_SOCKET, 71, 8)
 print(int.from_bytes(cookie, sys.byteorder))'
 }
 
-# as_integer ADDRESS: as filters compare it, in the byte order of the CPU.
+# as_integer ADDRESS: prints an IPv4 address as event filters compare it: in the byte order
+# of the CPU.
 as_integer() {
-	python3 -c 'import socket, sys
-print(int.from_bytes(socket.inet_aton(sys.argv[1]), sys.byteorder))' "$1"
+	local bytes
+	IFS=. read -ra bytes <<<"$1"
+	printf %b "$(printf '\\x%02x' "${bytes[@]}")" | od -An -tu4 | tr -d ' '
 }
 
-# check NAME GOT WANT: a test that passes if they are equal.
+# check NAME GOT WANT: a test that passes if GOT and WANT are equal.
 check() {
 	if [[ $2 == "$3" ]]; then
 		ktap_test_pass "$1"
@@ -163,8 +179,8 @@ check_that() {
 	fi
 }
 
-# check_fails NAME TEXT COMMAND...: a test that passes if the command fails and
-# says TEXT, an extended regular expression.
+# check_fails NAME TEXT COMMAND...: a test that passes if the command fails and prints TEXT,
+# an extended regular expression.
 check_fails() {
 	local name=$1 text=$2
 	shift 2
@@ -172,20 +188,20 @@ check_fails() {
 		ktap_test_pass "$name"
 	else
 		ktap_test_fail "$name"
-		echo "# wanted a failure that says: $text"
+		echo "# expected a failure that prints: $text"
 		sed 's/^/# /' "$work/output" | tail -n 40
 	fi
 }
 
-# have_module TEST: whether this kernel has iptverdict; if not, the test is skipped.
+# have_module TEST: succeeds if this kernel has iptverdict; otherwise skips the test.
 have_module() {
 	modinfo iptverdict >/dev/null 2>&1 || {
-		ktap_test_skip "$1: this kernel has no iptverdict, which is in Rust"
+		ktap_test_skip "$1: this kernel lacks iptverdict (it needs Rust)"
 		return 1
 	}
 }
 
-# done_testing: prints the plan, after the tests as TAP allows, and the totals.
+# done_testing: prints the plan, which TAP allows at the end, and the totals.
 done_testing() {
 	ktap_set_plan $((KTAP_TESTNO - 1))
 	ktap_finished

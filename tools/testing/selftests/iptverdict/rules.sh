@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The deciding rule: its offset names the entry of the blob that iptables gets
-# from the kernel, in every way that a walk can end.
+# ipt_verdict: the offset of the deciding rule finds the entry in the blob that the kernel
+# returns to iptables, however the traversal ends.
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 make_hosts
-# Comments name the rules: they stand in the blob, and nowhere else.
-host router iptables-legacy-restore <<'E'
+# Comments name the rules: only the blob has them.
+in_net router iptables-legacy-restore <<'E'
 *filter
 :INPUT ACCEPT
 :FORWARD DROP
@@ -40,54 +40,49 @@ host router iptables-legacy-restore <<'E'
 -A went -p udp --dport 7 -j ACCEPT
 COMMIT
 E
-host router "$here/ruleset.py" blob filter >"$work/blob"
+blob filter
 
-# udp PORT: one datagram from the client to the server.
+# udp PORT: prints verdict and rule of a datagram from the client to the server.
 udp() {
 	trace_on "table == 'filter' && hook == 2 && protocol == 17"
-	host client bash -c "echo x >/dev/udp/$server/$1"
-	decided_by
+	datagrams $server "$1"
+	events 1
+	decided_by verdict
 }
 
-check "a rule of the built-in chain" "$(udp 1)" "ACCEPT direct"
-check "a rule of a user chain" "$(udp 2)" "DROP in-outer"
-check "a rule two jumps deep" "$(udp 3)" "QUEUE in-deep"
-check "a rule after a return from a deeper chain" "$(udp 4)" "ACCEPT back-in-outer"
-check "a rule after the end of a user chain" "$(udp 5)" "ACCEPT after-return"
-check "the policy, after a goto" "$(udp 6)" "DROP FORWARD policy"
-check "the policy, after RETURN in the built-in chain" "$(udp 7)" "DROP FORWARD policy"
-check "a rule after one that goes on" "$(udp 8)" "DROP after-mark"
-check "the policy, after no match" "$(udp 9)" "DROP FORWARD policy"
+check "rule: in a base chain" "$(udp 1)" "ACCEPT direct"
+check "rule: in a user chain" "$(udp 2)" "DROP in-outer"
+check "rule: two jumps deep" "$(udp 3)" "QUEUE in-deep"
+check "rule: after RETURN from a deeper chain" "$(udp 4)" "ACCEPT back-in-outer"
+check "rule: after the end of a user chain" "$(udp 5)" "ACCEPT after-return"
+check "rule: the policy, after goto" "$(udp 6)" "DROP FORWARD policy"
+check "rule: the policy, after RETURN in a base chain" "$(udp 7)" "DROP FORWARD policy"
+check "rule: after a target that continues" "$(udp 8)" "DROP after-mark"
+check "rule: the policy, if no rule matches" "$(udp 9)" "DROP FORWARD policy"
 
-# A header too short for the ports that a rule asks for is a hot drop. The
-# packet is a raw one with two bytes of payload.
-raw_packet() {
-	host client python3 -c "
-import socket
-raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, $1)
-raw.sendto(b'xy', ('$server', 0))"
-}
+# A match on ports causes a hot drop if the packet is too short to have them.
 trace_on "table == 'filter' && hook == 2"
-raw_packet 132
-check "a match that asks for a hot drop" "$(decided_by)" "DROP hotdrop"
+in_net client "$here/send.py" --protocol 132 $server 0 2
+events 1
+check "hot drop: the rule whose match caused it" "$(decided_by verdict)" "DROP hotdrop"
 
-# In the first rule, and in the last one before the policy.
-host router iptables-legacy-restore <<'E'
+# Here that rule is the first one, and the last one before the policy.
+in_net router iptables-legacy-restore <<'E'
 *filter
 :FORWARD ACCEPT
 -A FORWARD -p 132 -m multiport --dports 9 -m comment --comment only-hotdrop
 COMMIT
 E
-host router "$here/ruleset.py" blob filter >"$work/blob"
+blob filter
 trace_on "table == 'filter' && hook == 2"
-raw_packet 132
-check "a hot drop in the only rule is not the policy's" \
-	"$(decided_by) policy=$(trace | field policy)" "DROP only-hotdrop policy=0"
-check "and it is not counted by the rule" \
-	"$(host router iptables-legacy-save -c | grep -c '^\[0:0\] -A FORWARD')" 1
+in_net client "$here/send.py" --protocol 132 $server 0 2
+events 1
+check "hot drop: the only rule, not the policy" \
+	"$(decided_by verdict) policy=$(trace | field policy)" "DROP only-hotdrop policy=0"
+check "hot drop: the rule does not count it" \
+	"$(in_net router iptables-legacy-save -c | grep -c '^\[0:0\] -A FORWARD')" 1
 
-# The rule that matched is the one that decides: its own counter says so.
-host router iptables-legacy-restore <<'E'
+in_net router iptables-legacy-restore <<'E'
 *filter
 :INPUT ACCEPT
 :big -
@@ -96,16 +91,15 @@ COMMIT
 E
 {
 	echo '*filter'
-	for i in $(seq 300); do
+	for i in {1..300}; do
 		echo "-A big -p udp --dport $((1000 + i)) -m comment --comment r$i -j DROP"
 	done
 	echo COMMIT
-} | host router iptables-legacy-restore --noflush
-host router "$here/ruleset.py" blob filter >"$work/blob"
+} | in_net router iptables-legacy-restore --noflush
+blob filter
 trace_on "table == 'filter' && hook == 1 && protocol == 17"
-for i in 1 150 300; do
-	host client bash -c "echo x >/dev/udp/$router/$((1000 + i))"
-done
-check "rules in a chain of 300" "$(decided_by)" $'DROP r1\nDROP r150\nDROP r300'
+datagrams $router 1001 1150 1300
+events 3
+check "rule: in a chain of 300" "$(decided_by verdict)" $'DROP r1\nDROP r150\nDROP r300'
 
 done_testing

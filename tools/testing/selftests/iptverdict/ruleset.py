@@ -1,20 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""A second opinion on rules and verdicts, from what iptables itself says.
+"""Verdicts and rules, from iptables itself.
 
   iptables-save -c | ruleset.py verdicts
-      packets and bytes by family, table, chain and verdict, from the counters
-      of rules and policies, in the form of the stats file; several rulesets,
-      also of ip6tables-save, add up
+      adds up the counters of rules and policies, and prints packets and bytes by
+      family, table, chain and verdict, in the format of the stats file; takes several
+      rulesets, also of ip6tables-save
 
   ruleset.py blob TABLE [ipv4|ipv6|arp]
-      the entries of a table as IPT_SO_GET_ENTRIES returns them, a line each:
-      offset, chain, number of the rule in its chain or policy, target, comment
+      prints the entries of a table as IPT_SO_GET_ENTRIES returns them, one per line:
+      offset, chain, number of the rule in its chain or "policy", target, comment
 """
 
 import collections
 import ctypes
 import itertools
+import os
 import socket
 import struct
 import sys
@@ -24,7 +25,7 @@ TABLES = ["raw", "mangle", "nat", "filter", "security"]
 HOOKS = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"]
 VERDICTS = ["DROP", "ACCEPT", "STOLEN", "QUEUE", "REPEAT", "STOP", "OTHER"]
 
-# Targets that end the walk, and how.
+# Targets that end the traversal, and the verdict.
 VERDICT_OF = {
     "ACCEPT": "ACCEPT",
     "DROP": "DROP",
@@ -35,48 +36,20 @@ VERDICT_OF = {
     "SNAT": "ACCEPT",
     "MASQUERADE": "ACCEPT",
     "REDIRECT": "ACCEPT",
-    "SYNPROXY": "STOLEN",       # a SYN, which the rule has to ask for
+    "SYNPROXY": "STOLEN",       # if it is a SYN: the rule has to match only these
 }
-# Targets after which the walk goes on.
+# Targets after which the traversal continues.
 CONTINUE = {"RETURN", "MARK", "CONNMARK", "CT", "TEE", "TRACE", "LOG", "NFLOG"}
 
 
 def parse_counters(word):
+    """Returns the numbers of packets and bytes in "[packets:bytes]"."""
     return tuple(int(number) for number in word.strip("[]").split(":"))
 
 
-def count_verdicts(lines):
-    """Adds up the counters of everything that decides, by family, table, chain, verdict, and
-    "packets" or "bytes"."""
-    total = collections.Counter()
-
-    def count(table, hook, verdict, packets, size):
-        total[family, table, hook, verdict, "packets"] += packets
-        # A stolen packet has no bytes: it may be gone.
-        total[family, table, hook, verdict, "bytes"] += size if verdict != "STOLEN" else 0
-
-    def add(table, policies, rules):
-        users = collections.defaultdict(set)
-
-        def walk(hook, chain):
-            if hook in users[chain]:
-                return
-            users[chain].add(hook)
-            for target, packets, size in rules[chain]:
-                if target in rules:
-                    walk(hook, target)
-                elif target in VERDICT_OF:
-                    count(table, hook, VERDICT_OF[target], packets, size)
-                elif target and target not in CONTINUE:
-                    sys.exit(f"ruleset.py: does not know the target {target}")
-
-        for hook, (policy, packets, size) in policies.items():
-            count(table, hook, policy, packets, size)
-            walk(hook, hook)
-        for chain, hooks in users.items():
-            if len(hooks) > 1:
-                sys.exit(f"ruleset.py: {chain} is used at {hooks}: where did it count?")
-
+def parse_tables(lines):
+    """Yields family, name, policies and rules of each table: the verdict and the counters by
+    base chain; lists of target and counters by chain."""
     family, table, policies, rules = None, None, {}, {}
     for line in lines:
         words = line.split()
@@ -94,13 +67,49 @@ def count_verdicts(lines):
             jumps = [words[i + 1] for i, word in enumerate(words) if word in ("-j", "-g")]
             rules[words[2]].append((jumps[0] if jumps else None, packets, size))
         elif line.startswith("COMMIT"):
-            add(table, policies, rules)
+            yield family, table, policies, rules
 
+
+def count_verdicts(lines):
+    """Returns the sums of the counters of all that decide, by family, table, chain, verdict,
+    and "packets" or "bytes"."""
+    total = collections.Counter()
+    for family, table, policies, rules in parse_tables(lines):
+        for hook, verdict, packets, size in deciding(policies, rules):
+            total[family, table, hook, verdict, "packets"] += packets
+            # The module does not count the bytes of stolen packets.
+            total[family, table, hook, verdict, "bytes"] += size if verdict != "STOLEN" else 0
     return total
 
 
+def deciding(policies, rules):
+    """Yields base chain, verdict and counters of each policy and rule that decides."""
+    users = collections.defaultdict(set)
+
+    def visit(hook, chain):
+        if hook in users[chain]:
+            return
+        users[chain].add(hook)
+        for target, packets, size in rules[chain]:
+            if target in rules:
+                yield from visit(hook, target)
+            elif target in VERDICT_OF:
+                yield hook, VERDICT_OF[target], packets, size
+            elif target and target not in CONTINUE:
+                sys.exit(f"iptverdict: ruleset.py: unknown target {target}: "
+                         "add it to VERDICT_OF or CONTINUE")
+
+    for hook, policy in policies.items():
+        yield hook, *policy
+        yield from visit(hook, hook)
+    for chain, hooks in users.items():
+        if len(hooks) > 1:
+            sys.exit(f"iptverdict: ruleset.py: the counters of {chain} belong to several base "
+                     f"chains ({', '.join(sorted(hooks))}): use a chain for each")
+
+
 def verdicts(lines):
-    """Prints them."""
+    """Prints the sums, as the stats file of the module does."""
     total = count_verdicts(lines)
     print("family table chain verdict packets bytes")
     for key in itertools.product(FAMILIES, TABLES, HOOKS, VERDICTS):
@@ -108,36 +117,70 @@ def verdicts(lines):
             print(*key, total[*key, "packets"], total[*key, "bytes"])
 
 
-# Sockets and socket options that return a table; its hooks; where an entry has
-# target_offset, and its matches.
+# How to read a table: the domain of the socket; level and number of the socket option that
+# describes it (the next one returns its entries); its hooks; the offsets in an entry of
+# target_offset and of the matches.
 Blob = collections.namedtuple("Blob", "domain level get_info hooks target_offset matches")
 BLOBS = {
     "ipv4": Blob(socket.AF_INET, socket.IPPROTO_IP, 64, HOOKS, 88, 112),
     "ipv6": Blob(socket.AF_INET6, socket.IPPROTO_IPV6, 64, HOOKS, 140, 168),
-    "arp": Blob(socket.AF_INET, socket.IPPROTO_IP, 96, ["INPUT", "OUTPUT", "FORWARD"], 164, 192),
+    "arp": Blob(socket.AF_INET, socket.IPPROTO_IP, 96, ["INPUT", "OUTPUT", "FORWARD"],
+                164, 192),
 }
 
 
 def sockopt(family, option, value):
-    """getsockopt() with a value that goes both ways."""
+    """Calls getsockopt() with a value that is both input and output."""
     libc = ctypes.CDLL(None, use_errno=True)
     with socket.socket(family.domain, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
         buffer = ctypes.create_string_buffer(value, len(value))
         size = ctypes.c_uint32(len(value))
         if libc.getsockopt(raw.fileno(), family.level, option, buffer, ctypes.byref(size)):
-            sys.exit(f"ruleset.py: getsockopt({option}): errno {ctypes.get_errno()}")
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         return buffer.raw
 
 
 def read(table, family):
     """Returns a table, by the structs of <linux/netfilter_ipv4/ip_tables.h>: its valid hooks,
-    where the chains of the hooks and their policies are, and the entries."""
+    the offsets of their base chains and policies, and the entries."""
     nr = len(family.hooks)
     info = struct.Struct(f"32sI{nr}I{nr}III")
-    fields = info.unpack(sockopt(family, family.get_info, table.encode().ljust(info.size, b"\0")))
-    valid, starts, ends, size = fields[1], fields[2:2 + nr], fields[2 + nr:2 + 2 * nr], fields[-1]
-    request = struct.pack("32sI4x", table.encode(), size) + bytes(size)
-    return valid, starts, ends, sockopt(family, family.get_info + 1, request)[40:]
+    name = table.encode()
+    fields = info.unpack(sockopt(family, family.get_info, name.ljust(info.size, b"\0")))
+    starts, ends, size = fields[2:2 + nr], fields[2 + nr:2 + 2 * nr], fields[-1]
+    request = struct.pack("32sI4x", name, size) + bytes(size)
+    return fields[1], starts, ends, sockopt(family, family.get_info + 1, request)[40:]
+
+
+def text(data):
+    """Returns a string that ends at the first NUL byte."""
+    return data.split(b"\0")[0].decode()
+
+
+def comment_of(matches):
+    """Returns the text of the comment match, if there is one."""
+    at = 0
+    while at < len(matches):
+        length, name = struct.unpack_from("H29s", matches, at)
+        if text(name) == "comment":
+            return text(matches[at + 32:at + length])
+        at += length
+    return ""
+
+
+def raw_entries(data, family):
+    """Yields offset, target and comment of each entry. The start of a user chain is an entry
+    with the target ERROR, which has the name of the chain instead of a comment."""
+    offset = 0
+    while offset < len(data):
+        to_target, to_next = struct.unpack_from("HH", data, offset + family.target_offset)
+        target = offset + to_target
+        name = text(data[target + 2:target + 31])
+        if name == "ERROR":
+            yield offset, name, text(data[target + 32:target + 62])
+        else:
+            yield offset, name, comment_of(data[offset + family.matches:target])
+        offset += to_next
 
 
 def entries(table, family):
@@ -146,28 +189,16 @@ def entries(table, family):
     valid, starts, ends, data = read(table, family)
     chain_at = {starts[i]: hook for i, hook in enumerate(family.hooks) if valid & 1 << i}
     policy_at = {ends[i] for i in range(len(ends)) if valid & 1 << i}
-    found, chain, number, offset = [], None, 0, 0
-    while offset < len(data):
-        target_offset, next_offset = struct.unpack_from("HH", data, offset + family.target_offset)
+    found, chain, number = [], None, 0
+    for offset, target, comment in raw_entries(data, family):
+        if target == "ERROR":
+            chain, number = comment, 0
+            continue
         if offset in chain_at:
             chain, number = chain_at[offset], 0
-
-        comment, at = "", offset + family.matches
-        while at < offset + target_offset:
-            length, name = struct.unpack_from("H29s", data, at)
-            if name.split(b"\0")[0] == b"comment":
-                comment = data[at + 32:at + length].split(b"\0")[0].decode()
-            at += length
-
-        name = data[offset + target_offset + 2:][:29].split(b"\0")[0].decode()
-        if name == "ERROR":
-            chain = data[offset + target_offset + 32:][:30].split(b"\0")[0].decode()
-            number = 0
-        else:
-            number += 1
-            place = "policy" if offset in policy_at else number
-            found.append((offset, chain, place, name or "-", comment))
-        offset += next_offset
+        number += 1
+        place = "policy" if offset in policy_at else number
+        found.append((offset, chain, place, target or "-", comment))
     return found
 
 
@@ -178,10 +209,16 @@ def blob(table, family):
 
 
 def main():
+    """Runs the command of the arguments."""
     if sys.argv[1:] == ["verdicts"]:
         verdicts(sys.stdin)
-    elif len(sys.argv) in (3, 4) and sys.argv[1] == "blob":
-        blob(sys.argv[2], BLOBS[(sys.argv + ["ipv4"])[3]])
+    elif len(sys.argv) in (3, 4) and sys.argv[1] == "blob" and \
+            (family := BLOBS.get((sys.argv + ["ipv4"])[3])):
+        try:
+            blob(sys.argv[2], family)
+        except OSError as error:
+            sys.exit(f"iptverdict: ruleset.py: cannot read the table {sys.argv[2]}: "
+                     f"{error.strerror}: run as root and load the table first")
     else:
         sys.exit(__doc__)
 

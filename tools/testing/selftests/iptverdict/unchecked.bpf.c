@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Uses the packet without a look whether there is one: must not load. */
+/* Does not check the packet for NULL: the verifier must reject it. */
 
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>

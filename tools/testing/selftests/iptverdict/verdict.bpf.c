@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Counts verdicts by a raw and by a typed tracepoint program. */
+/* Counts verdicts in a raw_tp and in a tp_btf program. */
 
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
-/* In the BTF of modules. */
+/* Defined in modules, so vmlinux.h lacks them. */
 struct xt_table;
 struct ipt_entry;
 
-/* The low byte of a verdict; all above STOP in one. */
+/* The low byte of a verdict is the action. Actions above STOP share a key. */
 #define NF_VERDICT_MASK	0xff
 #define NR_VERDICTS	7
 

@@ -1,31 +1,35 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tables, chains, verdicts: everything that the event says of a packet.
+# ipt_verdict: all fields, in every table and chain, with every verdict.
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 make_hosts
+# ping1 ARGS: the client sends a request and waits for the reply.
 ping1() {
-	host client ping -qc 1 -W 1 "$@" >/dev/null 2>&1 || :
+	in_net client ping -qc 1 -W 10 "$@" >/dev/null 2>&1 || :
+}
+# lost_ping ARGS: the client sends a request and does not wait.
+lost_ping() {
+	in_net client ping -qc 1 -W 0.01 "$@" >/dev/null 2>&1 || :
 }
 
-# What a packet that is forwarded sees, and one to the router itself.
 for table in raw mangle filter security; do
 	ipt router -t $table -L -n >/dev/null
 done
-# The nat table sees packets when connections are tracked.
+# The nat table sees packets only while connections are tracked.
 ipt router -t nat -A POSTROUTING -p gre -j MASQUERADE
 cookie=$(netns_cookie router)
 trace_on "net_cookie == $cookie"
 ping1 $server
-check "all tables and chains on the way through, and back" \
+check "ipt_verdict: tables and chains of a forwarded packet and its reply" \
 	"$(trace | columns table hook verdict)" "$through_and_back"
 
 trace_on "net_cookie == $cookie"
 ping1 $router
-check "all tables and chains to the host itself, and from it" \
+check "ipt_verdict: tables and chains of a packet to the router and its reply" \
 	"$(trace | columns table hook verdict)" \
 	"raw PREROUTING ACCEPT
 mangle PREROUTING ACCEPT
@@ -40,70 +44,79 @@ filter OUTPUT ACCEPT
 security OUTPUT ACCEPT
 mangle POSTROUTING ACCEPT"
 
-# Every field of one event; the address of the packet only has to be there.
 trace_on "table == 'filter' && hook == 2"
 ping1 -s 100 $server
-check "every field of the request" \
+check "ipt_verdict: every field of a forwarded request" \
 	"$(any_rule | head -n 1)" \
 	"table=filter hook=FORWARD verdict=ACCEPT policy=1 rule=N in=r0 out=r1 skbaddr=PTR $(
 	)net_cookie=$cookie len=128 protocol=1 saddr=$client daddr=$server"
-check "the reply goes the other way" \
+check "ipt_verdict: devices and addresses of the reply" \
 	"$(trace | sed -n 2p | grep -o ' in=.* out=[^ ]*\|saddr=.*')" \
 	" in=r1 out=r0
 saddr=$server daddr=$client"
 
-# verdict_of RULE...: what the event says of a packet that the rule decides on.
+# verdict_of RULE...: prints what the event reports of a packet that meets this rule.
 verdict_of() {
 	ipt router -I FORWARD "$@"
-	trace_on "table == 'filter' && hook == 2"
-	ping1 $server
+	trace_on "table == 'filter' && hook == 2 && in == 'r0'"
+	lost_ping $server
+	events 1
 	trace | head -n 1 | sed 's/.*verdict=\(.*\) rule=.*/\1/'
 	ipt router -D FORWARD "$@"
 }
 
-check "ACCEPT" "$(verdict_of -p icmp -j ACCEPT)" "ACCEPT policy=0"
-check "DROP" "$(verdict_of -p icmp -j DROP)" "DROP policy=0"
-check "REJECT" "$(verdict_of -p icmp -j REJECT)" "DROP policy=0"
-check "QUEUE" "$(verdict_of -p icmp -j QUEUE)" "QUEUE queue=0"
-check "NFQUEUE with its number" \
+check "ipt_verdict: ACCEPT of a rule" "$(verdict_of -p icmp -j ACCEPT)" "ACCEPT policy=0"
+check "ipt_verdict: DROP of a rule" "$(verdict_of -p icmp -j DROP)" "DROP policy=0"
+check "ipt_verdict: REJECT is DROP" "$(verdict_of -p icmp -j REJECT)" "DROP policy=0"
+check "ipt_verdict: QUEUE has queue 0" "$(verdict_of -p icmp -j QUEUE)" "QUEUE queue=0"
+check "ipt_verdict: NFQUEUE has its queue number" \
 	"$(verdict_of -p icmp -j NFQUEUE --queue-num 4711)" "QUEUE queue=4711"
-check "the highest NFQUEUE number" \
+check "ipt_verdict: NFQUEUE has the highest queue number" \
 	"$(verdict_of -p icmp -j NFQUEUE --queue-num 65535)" "QUEUE queue=65535"
-check "MARK goes on to the policy" "$(verdict_of -p icmp -j MARK --set-mark 1)" "ACCEPT policy=1"
+check "ipt_verdict: MARK leaves the verdict to the policy" \
+	"$(verdict_of -p icmp -j MARK --set-mark 1)" "ACCEPT policy=1"
 
 ipt router -P FORWARD DROP
-check "policy DROP" "$(verdict_of -p udp)" "DROP policy=1"
-check "a rule before policy DROP" "$(verdict_of -p icmp -j ACCEPT)" "ACCEPT policy=0"
+check "ipt_verdict: DROP of the policy" "$(verdict_of -p udp)" "DROP policy=1"
+check "ipt_verdict: ACCEPT of a rule before policy DROP" \
+	"$(verdict_of -p icmp -j ACCEPT)" "ACCEPT policy=0"
 ipt router -P FORWARD ACCEPT
 
-# Nobody listens on queue 1: bypass lets the packet through, as without rule.
+# raw_verdict COMPARISON: prints whether a request gets its reply, and the number of events
+# whose verdict compares so. Nobody listens on queue 1: with bypass, packets pass.
 raw_verdict() {
 	trace_on "table == 'filter' && hook == 2 && verdict $1"
-	host client ping -qc 1 -W 1 $server >/dev/null 2>&1 && echo passed || echo lost
+	in_net client ping -qc 1 -W 1 $server >/dev/null 2>&1 && echo passed || echo lost
+	events 1
 	trace | wc -l
 }
 ipt router -A FORWARD -p icmp --icmp-type echo-request -j NFQUEUE --queue-num 1
-check "QUEUE without bypass: upper bits and fate" "$(raw_verdict "== 0x10003")" $'lost\n1'
+check "ipt_verdict: NFQUEUE without bypass: raw verdict, packet lost" \
+	"$(raw_verdict "== 0x10003")" $'lost\n1'
 ipt router -F FORWARD
 ipt router -A FORWARD -p icmp --icmp-type echo-request -j NFQUEUE --queue-num 1 --queue-bypass
-check "QUEUE with bypass: upper bits and fate" "$(raw_verdict "== 0x18003")" $'passed\n1'
+check "ipt_verdict: NFQUEUE with bypass: raw verdict, packet passed" \
+	"$(raw_verdict "== 0x18003")" $'passed\n1'
 ipt router -F FORWARD
 
-# SYNPROXY answers the SYN itself and keeps the packet.
-host router sysctl -qw net.netfilter.nf_conntrack_tcp_loose=0 net.ipv4.tcp_syncookies=1
+# SYNPROXY replies to the SYN itself and steals it.
+in_net router sysctl -qw net.netfilter.nf_conntrack_tcp_loose=0 net.ipv4.tcp_syncookies=1
 ipt router -t raw -A PREROUTING -p tcp --dport 80 --syn -j CT --notrack
 ipt router -A FORWARD -p tcp --dport 80 -m state --state INVALID,UNTRACKED -j SYNPROXY
 trace_on "verdict == 2"
 syn $server 80
-check "STOLEN by SYNPROXY: no packet, no guess about it" \
+events 1
+check "ipt_verdict: STOLEN: every field; packet, length and addresses are 0" \
 	"$(any_rule | head -n 1)" \
 	"table=filter hook=FORWARD verdict=STOLEN policy=0 rule=N in=r0 out=r1 skbaddr=NULL $(
 	)net_cookie=$cookie len=0 protocol=0 saddr=0.0.0.0 daddr=0.0.0.0"
 trace_on "verdict == 2 && skbaddr != 0"
 syn $server 80
-check "STOLEN never has a packet" "$(trace)" ""
+settle
+check "ipt_verdict: STOLEN never has a packet" "$(trace)" ""
 trace_on "verdict != 2 && skbaddr == 0"
 ping1 $server
-check "all others have one" "$(trace)" ""
+settle
+check "ipt_verdict: all verdicts but STOLEN have a packet" "$(trace)" ""
 
 done_testing

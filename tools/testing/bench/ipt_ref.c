@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the module iptverdict would be in C, as far as packets are concerned: the
- * same counters, found in the same way. It shows nothing: it is here for its price.
+ * The C reference implementation of iptverdict: the same counters, found in the same
+ * way, but no files. It exists to compare the cost.
  */
 #include <linux/module.h>
 #include <linux/percpu.h>
@@ -29,8 +29,8 @@ enum { OTHER_TABLE, SECURITY, NAT, RAW, FILTER = 6, MANGLE };
 #define OTHER_VERDICT	(NF_MAX_VERDICT + 1)
 
 /*
- * The names by three bits of their third letters. That of "security" is not there:
- * it does not fit into a word with the zero that ends it.
+ * Names, indexed by three bits of their third letter. "security" is missing: with its
+ * terminating zero it does not fit into a word.
  */
 static const char names[8][sizeof(u64)] = {
 	[NAT] = "nat", [RAW] = "raw", [FILTER] = "filter", [MANGLE] = "mangle",
@@ -88,7 +88,7 @@ static void arpt_probe(void *data, const struct sk_buff *skb,
 
 static struct count __percpu *counters[3];
 
-static void ipt_twin_free(void)
+static void ipt_ref_free(void)
 {
 	unsigned int i;
 
@@ -97,7 +97,7 @@ static void ipt_twin_free(void)
 		free_percpu(counters[i]);
 }
 
-static int __init ipt_twin_init(void)
+static int __init ipt_ref_init(void)
 {
 	int err = -ENOMEM;
 	unsigned int i;
@@ -125,20 +125,20 @@ unregister_ip6t:
 unregister_ipt:
 	unregister_trace_ipt_verdict(ipt_probe, (__force void *)counters[0]);
 free:
-	ipt_twin_free();
+	ipt_ref_free();
 	return err;
 }
 
-static void __exit ipt_twin_exit(void)
+static void __exit ipt_ref_exit(void)
 {
 	unregister_trace_arpt_verdict(arpt_probe, (__force void *)counters[2]);
 	unregister_trace_ip6t_verdict(ip6t_probe, (__force void *)counters[1]);
 	unregister_trace_ipt_verdict(ipt_probe, (__force void *)counters[0]);
-	ipt_twin_free();
+	ipt_ref_free();
 }
 
-module_init(ipt_twin_init);
-module_exit(ipt_twin_exit);
+module_init(ipt_ref_init);
+module_exit(ipt_ref_exit);
 
-MODULE_DESCRIPTION("Counts the verdicts of iptables, in C");
+MODULE_DESCRIPTION("Counts the verdicts of iptables: the C reference implementation");
 MODULE_LICENSE("GPL");

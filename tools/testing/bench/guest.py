@@ -1,0 +1,478 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""guest.py DIR PART [MECHANISM...]: measures in the guest, with what build-bench has built in
+DIR. Prints a line for each measurement, columns separated by tabs:
+
+cost FAMILY RULES MECHANISM VERDICT BEST MEDIAN WORST CYCLES INSTRUCTIONS
+    Ticks per call, in the best, the median and the worst batch; cycles and instructions as the
+    CPU counts them, per 1,000 calls.
+packet MECHANISM CALLS BEST MEDIAN WORST
+    Ticks for a packet through a router; calls of ipt_do_table() per 100 packets.
+lost SITUATION MECHANISM CALLS SEEN MISSES
+    Calls made, events seen, and events that the kernel counts as missed.
+parallel MECHANISM ROUND ONE TWO
+    Nanoseconds for the same number of calls per CPU, by one CPU and by two.
+reading POSSIBLE_CPUS NANOSECONDS BYTES
+    Duration of a read of stats; memory that the module allocates per CPU.
+story KERNEL CPUS MECHANISM ROUND SOFTIRQ_SHARE PING_MEDIAN PING_P99 LOST_PINGS SENT ARRIVED
+    Softirqs, in per cent of the time of all CPUs; milliseconds; pings without an answer;
+    packets of the flood.
+skipped PART MECHANISM REASON
+    A measurement that was not possible."""
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+
+import mechanisms
+from mechanisms import BenchError, in_net, read, run, write
+
+HERE = pathlib.Path(__file__).resolve().parent
+HOSTS = HERE.parent / "selftests/iptverdict/hosts.sh"
+SEND = HERE.parent / "selftests/iptverdict/send.py"
+FILES = pathlib.Path("/sys/kernel/debug/ipt_bench")
+TABLES = ("ip_tables", "ip6_tables", "arp_tables")
+# arptables-restore is a loop in Perl: few rules.
+SIZES = {"ipv4": (1, 10, 100, 1000, 10000), "ipv6": (1, 10, 1000), "arp": (1, 10, 100)}
+ROUNDS = 9
+STORY_PPS = 4000
+FIRST_PORT = 5200
+
+
+def row(*columns):
+    """Prints a measurement, and reports it as progress."""
+    print(*columns, sep="\t", flush=True)
+    text = " ".join(map(str, columns))
+    print(f"   {int(time.monotonic() - START):6d} s  {text:.100}", file=sys.stderr, flush=True)
+
+
+def with_mechanism(built, part, name, nets, measure):
+    """Calls measure(state) with the mechanism attached, or prints why it cannot be attached."""
+    try:
+        state = mechanisms.attach(name, built, nets)
+    except (BenchError, OSError) as error:
+        sys.stderr.write(getattr(error, "output", ""))
+        row("skipped", part, name, str(error).replace("\t", " "))
+        return
+    try:
+        measure(state)
+    finally:
+        mechanisms.detach(state)
+
+
+def loaded_modules():
+    """Returns the names of the loaded modules and the number of their users."""
+    return {line.split()[0]: int(line.split()[2]) for line in read("/proc/modules").splitlines()}
+
+
+def unload_tables():
+    """Unloads the bench module and the tables. Network namespaces end in the background, and
+    use the tables until then."""
+    def table_modules():
+        return {name: users for name, users in loaded_modules().items()
+                if re.match(r"(ip|ip6|arp)table_", name)}
+    mechanisms.wait_until(lambda: not any(table_modules().values()), "tables are still in use")
+    for name in ("ipt_bench", *table_modules(), *TABLES):
+        if name in loaded_modules():
+            run("rmmod", name)
+
+
+@contextlib.contextmanager
+def tables(built, name):
+    """Loads the tables that build-bench has built in DIR/name, and the bench module."""
+    unload_tables()
+    run("modprobe", "x_tables")
+    for table in TABLES:
+        paths = list((built / name).rglob(table + ".ko"))
+        if len(paths) != 1:
+            raise BenchError(f"{built / name}: has no {table}.ko: run build-bench")
+        run("insmod", str(paths[0]))
+    run("insmod", str(built / "module/ipt_bench.ko"))
+    try:
+        yield
+    finally:
+        unload_tables()
+
+
+def ruleset(count, prefix, chain="INPUT"):
+    """Returns a filter table with some rules that do not match."""
+    rules = [f"-A {chain} -s {prefix}{i % 256} -j ACCEPT" for i in range(1, count + 1)]
+    return "\n".join(["*filter", *rules, "COMMIT", ""])
+
+
+def restore(net, command, text):
+    """Loads a ruleset."""
+    done = subprocess.run(["nsenter", f"--net=/run/netns/{net}", command], input=text, text=True,
+                          capture_output=True, check=False)
+    if done.returncode:
+        raise BenchError(f"{command}: {done.stderr.strip()}", done.stderr)
+
+
+@contextlib.contextmanager
+def rule_nets(sizes, families=("ipv4",)):
+    """Makes a network namespace for each size, whose filter tables have so many rules. Yields
+    the names by size."""
+    nets = {}
+    try:
+        for size in sizes:
+            run("ip", "netns", "add", f"rules{size}")
+            nets[size] = f"rules{size}"
+            for family in families:
+                if size not in SIZES[family]:
+                    continue
+                if family == "ipv4":
+                    restore(nets[size], "iptables-legacy-restore", ruleset(size, "192.0.2."))
+                elif family == "ipv6":
+                    restore(nets[size], "ip6tables-legacy-restore", ruleset(size, "2001:db8::"))
+                else:
+                    for i in range(1, size + 1):
+                        in_net(nets[size], "arptables-legacy", "-A", "INPUT",
+                               "-s", f"192.0.2.{i}", "-j", "ACCEPT")
+        yield nets
+    finally:
+        for net in nets.values():
+            run("ip", "netns", "del", net)
+
+
+def hosts(*command):
+    """Runs a function of hosts.sh, or another command with its variables."""
+    return run("bash", "-c", 'set -euo pipefail; . "$0"; "$@"', str(HOSTS), *command)
+
+
+def variable(name):
+    """Returns a variable of hosts.sh."""
+    return hosts("eval", f'echo "${name}"').strip()
+
+
+@contextlib.contextmanager
+def three_hosts():
+    """Makes client, router and server."""
+    hosts("make_hosts")
+    try:
+        yield
+    finally:
+        hosts("remove_hosts")
+
+
+def cost(state, family, nets):
+    """Measures a call, for each size of the ruleset."""
+    for size in SIZES[family]:
+        write(mechanisms.PARAMETERS / "calls", 200 if size < 1000 else 20 if size < 10000 else 4)
+        columns = in_net(nets[size], "cat", str(FILES / family)).split()
+        row("cost", family, size, state.name.partition("@")[0], *columns)
+
+
+def part_cost(built, names):
+    """What a call costs: exact under QEMU's -icount."""
+    def measure(name, family):
+        with_mechanism(built, "cost", name, nets.values(), lambda state: cost(state, family, nets))
+    with tables(built, "unpatched"), rule_nets(SIZES["ipv4"], SIZES) as nets:
+        for family in SIZES:
+            measure("unpatched", family)
+    with tables(built, "patched"), rule_nets(SIZES["ipv4"], SIZES) as nets:
+        for name in ("off", *(names or mechanisms.ALL)):
+            measure(name, "ipv4")
+        for family in ("ipv6", "arp"):
+            for name in ("off", "iptverdict", "c_ref", f"raw_tp@{family}", f"tp@{family}"):
+                measure(name, family)
+
+
+def part_here(built, names):
+    """What a call costs, with the tables of the running kernel."""
+    run("modprobe", "ip_tables")
+    run("insmod", str(built / "module/ipt_bench.ko"))
+    try:
+        with rule_nets(SIZES["ipv4"]) as nets:
+            for name in ("off", *(names or mechanisms.ALL)):
+                with_mechanism(built, "cost", name, nets.values(),
+                               lambda state: cost(state, "ipv4", nets))
+    finally:
+        run("rmmod", "ipt_bench")
+
+
+def lost(state, situation, call):
+    """Makes calls, and compares their number with the events that were seen."""
+    calls = call()
+    events = mechanisms.seen(state)
+    row("lost", situation, state.name, calls, events, mechanisms.misses(state))
+
+
+def nested():
+    """Sends packets for which REJECT and TEE send others within the traversal. Returns the
+    number of traversals, each of which ends in one rule with a verdict or in one policy."""
+    for table in ("filter", "mangle"):
+        hosts("ipt", "router", "-t", table, "-Z")
+    in_net("client", "bash", "-c",
+           'for ((i = 0; i < 100; i++)); do ! : <>"/dev/tcp/$0/81" || exit 1; done 2>/dev/null',
+           variable("router"))
+    in_net("client", str(SEND), "--count", "100", variable("server"), "9", "1")
+    hosts("settle")
+    saved = in_net("router", "iptables-legacy-save", "-c")
+    return sum(map(int, re.findall(r"^:[A-Z]+ [A-Z]+ \[(\d+):", saved, re.M) +
+                   re.findall(r"^\[(\d+):.*REJECT", saved, re.M)))
+
+
+def part_lost(built, names):
+    """Which events a mechanism loses."""
+    with tables(built, "patched"), rule_nets((1,)) as nets, three_hosts():
+        hosts("ipt", "router", "-A", "INPUT", "-p", "tcp", "--dport", "81",
+              "-j", "REJECT", "--reject-with", "tcp-reset")
+        hosts("ipt", "router", "-t", "mangle", "-A", "FORWARD", "-p", "udp", "--dport", "9",
+              "-j", "TEE", "--gateway", variable("server"))
+        hosts("settle")
+        write(mechanisms.PARAMETERS / "calls", 1000)
+        situations = {
+            "plain": lambda: int(in_net(nets[1], "cat", str(FILES / "plain"))),
+            "kprobed": lambda: int(in_net(nets[1], "cat", str(FILES / "kprobed"))),
+            "nested": nested,
+        }
+        for name in names or mechanisms.PLAIN:
+            for situation, call in situations.items():
+                # TRACE sees packets that a rule has marked, not all.
+                if (name, situation) != ("TRACE", "nested"):
+                    with_mechanism(built, "lost", name, nets.values(),
+                                   lambda state, of=situation, call=call: lost(state, of, call))
+
+
+def traversals():
+    """Returns the number of traversals on all hosts: without rules, each ends in a policy."""
+    return sum(map(int, re.findall(r"^:[A-Z]+ [A-Z]+ \[(\d+):", hosts("save_counters"), re.M)))
+
+
+def packet(state, built, server):
+    """Measures datagrams from the client to the server."""
+    before = traversals()
+    ticks = run(str(built / "packet"), "client", "server", server, "9").split()
+    # It sends 111 batches of ten.
+    row("packet", state.name, (traversals() - before) * 100 // 1110, *ticks)
+
+
+def keep_neighbours(host):
+    """Keeps IPv4 neighbours reachable: the output path of others is longer."""
+    for link in json.loads(run("ip", "-n", host, "-json", "link")):
+        in_net(host, "sysctl", "-qw",
+               f"net.ipv4.neigh.{link['ifname']}.base_reachable_time_ms=3600000")
+
+
+def part_packet(built, names):
+    """What a packet costs through a router, if all hosts have all tables."""
+    server = variable("server")
+    for version, attached in (("unpatched", ["unpatched"]),
+                              ("patched", ["off", *(names or mechanisms.ALL)])):
+        with tables(built, version), three_hosts():
+            for host in variable("hosts").split():
+                keep_neighbours(host)
+                for table in ("raw", "mangle", "nat", "filter", "security"):
+                    hosts("ipt", host, "-t", table, "-L", "-n")
+            for name in attached:
+                # TRACE marks packets by a rule: not all, or not from the start.
+                if name != "TRACE":
+                    with_mechanism(built, "packet", name, (),
+                                   lambda state: packet(state, built, server))
+
+
+def parallel(state, number, net):
+    """Measures one CPU, then two."""
+    times = []
+    for cpus in (1, 2):
+        write(mechanisms.PARAMETERS / "cpus", cpus)
+        times.append(in_net(net, "cat", str(FILES / "parallel")).strip())
+    row("parallel", state.name, number, *times)
+
+
+def part_parallel(built, names):
+    """Whether CPUs wait for each other. Rounds begin with another mechanism each."""
+    order = ["off", *(names or mechanisms.PLAIN)]
+    with tables(built, "patched"), rule_nets((10,)) as nets:
+        write(mechanisms.PARAMETERS / "calls", 1000)
+        for number in range(ROUNDS):
+            for name in order:
+                with_mechanism(built, "parallel", name, nets.values(),
+                               lambda state, of=number: parallel(state, of, nets[10]))
+            order = order[3:] + order[:3]
+
+
+def part_reading(_built, _names):
+    """How long a read of stats takes, and what the module allocates per CPU."""
+    tracing = pathlib.Path("/sys/kernel/tracing")
+    enable = tracing / "events/percpu/percpu_alloc_percpu/enable"
+    write(enable, 1)
+    try:
+        with subprocess.Popen(["modprobe", "iptverdict"]) as modprobe:
+            pass
+    finally:
+        write(enable, 0)
+    if modprobe.returncode:
+        raise BenchError("modprobe iptverdict failed")
+    sizes = re.findall(rf"-{modprobe.pid} .* size=(\d+) ", read(tracing / "trace"))
+    for _ in range(ROUNDS):
+        start = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        with open("/sys/kernel/debug/iptverdict/stats", "rb") as stats:
+            stats.read()
+        duration = time.clock_gettime_ns(time.CLOCK_MONOTONIC) - start
+        row("reading", os.sysconf("SC_NPROCESSORS_CONF"), duration, sum(map(int, sizes)))
+    run("rmmod", "iptverdict")
+
+
+@contextlib.contextmanager
+def bpftrace():
+    """Counts verdicts by a kretprobe, as an operator's agent would."""
+    def probed():
+        if agent.poll() is not None:
+            raise BenchError(f"bpftrace ended with status {agent.returncode}")
+        return any("ipt_do_table" in read(name) for name in
+                   ("/sys/kernel/debug/kprobes/list", "/sys/kernel/tracing/enabled_functions")
+                   if os.path.exists(name))
+    with contextlib.ExitStack() as undo:
+        agent = mechanisms.listen(
+            undo, "bpftrace", "-e", "kretprobe:ipt_do_table { @[retval & 0xff] = count(); }",
+            stdout=subprocess.DEVNULL)
+        mechanisms.wait_until(probed, "bpftrace has not attached its kretprobe")
+        yield
+
+
+def listening(ports):
+    """Returns whether TCP sockets on the server listen on these ports."""
+    sockets = in_net("server", "cat", "/proc/net/tcp", "/proc/net/tcp6")
+    found = {int(port, 16) for port in re.findall(r": [0-9A-F]+:([0-9A-F]{4}) \S+ 0A ", sockets)}
+    return found >= set(ports)
+
+
+def datagrams(host, counter):
+    """Returns a counter of UDP on a host."""
+    names, values = (line.split() for line in in_net(host, "cat", "/proc/net/snmp").splitlines()
+                     if line.startswith("Udp:"))
+    return int(values[names.index(counter)])
+
+
+def sent_and_arrived():
+    """Returns the number of datagrams that the client has sent and the server has received."""
+    return datagrams("client", "OutDatagrams"), datagrams("server", "InDatagrams")
+
+
+@contextlib.contextmanager
+def flood(cpus, server):
+    """Every CPU sends datagrams at the same rate. Yields the senders when they have sent for
+    about a second."""
+    ports = range(FIRST_PORT, FIRST_PORT + cpus)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with contextlib.ExitStack() as undo:
+        for port in ports:
+            mechanisms.listen(undo, "nsenter", "--net=/run/netns/server", "iperf3", "--server",
+                              "--one-off", "--port", str(port), **quiet)
+        mechanisms.wait_until(lambda: listening(ports), "iperf3 does not listen")
+        _, before = sent_and_arrived()
+        senders = [mechanisms.listen(
+            undo, "nsenter", "--net=/run/netns/client", "taskset", "--cpu-list", str(cpu),
+            "iperf3", "--client", server, "--port", str(port), "--udp", "--length", "100",
+            "--bitrate", str(STORY_PPS * 800), "--time", "600", **quiet)
+                   for cpu, port in enumerate(ports)]
+
+        def flooding():
+            if any(sender.poll() is not None for sender in senders):
+                raise BenchError("iperf3 has ended")
+            return sent_and_arrived()[1] - before >= cpus * STORY_PPS
+        mechanisms.wait_until(flooding, "the flood does not arrive")
+        yield senders
+        for sender in senders:
+            sender.kill()
+
+
+def ping(server, *options):
+    """Pings the server every 10 ms. Returns what ping printed."""
+    return subprocess.run(["nsenter", "--net=/run/netns/client", "ping", "-i", "0.01", *options,
+                           server], capture_output=True, text=True, check=False).stdout
+
+
+def softirq_share(before, after):
+    """Returns the share of softirqs, in per cent, between two first lines of /proc/stat."""
+    times = [int(b) - int(a) for a, b in zip(before.split()[1:9], after.split()[1:9])]
+    return 100 * times[6] / sum(times)
+
+
+def story(name, number):
+    """Forwards the flood of all CPUs while a host is pinged."""
+    cpus, server = os.sysconf("SC_NPROCESSORS_ONLN"), variable("server")
+    start = sent_and_arrived()
+    with flood(cpus, server) as senders:
+        # The first pings find the neighbours.
+        ping(server, "-c", "20", "-q")
+        before = read("/proc/stat").partition("\n")[0]
+        pings = ping(server, "-c", "400")
+        after = read("/proc/stat").partition("\n")[0]
+        # Let the server receive what is on its way.
+        for sender in senders:
+            sender.send_signal(signal.SIGSTOP)
+        hosts("settle")
+        sent, arrived = (end - begin for begin, end in zip(start, sent_and_arrived()))
+    latencies = sorted(map(float, re.findall(r"time=([0-9.]+)", pings)))
+    transmitted = re.search(r"(\d+) packets transmitted", pings)
+    if not latencies or not transmitted:
+        raise BenchError("no ping was answered", pings)
+    p99 = latencies[min(len(latencies) - 1, int(len(latencies) * 0.99))]
+    row("story", os.uname().release, cpus, name, number, f"{softirq_share(before, after):.1f}",
+        f"{statistics.median(latencies):.3f}", p99, int(transmitted[1]) - len(latencies),
+        sent, arrived)
+
+
+def part_story(built, _names):
+    """A stock kernel beside the patched one, each with and without an observer."""
+    known = ["off", "bpftrace"]
+    with contextlib.suppress(BenchError):
+        run("modinfo", "iptverdict")
+        known.append("iptverdict")
+    with three_hosts():
+        restore("router", "iptables-legacy-restore", ruleset(10, "192.0.2.", "FORWARD"))
+        for table in ("raw", "mangle", "nat"):
+            hosts("ipt", "router", "-t", table, "-L", "-n")
+        for number in range(3):
+            for name in known:
+                if name == "bpftrace":
+                    with bpftrace():
+                        story(name, number)
+                else:
+                    with_mechanism(built, "story", name, (),
+                                   lambda state, of=number: story(state.name, of))
+
+
+PARTS = {name.removeprefix("part_"): function for name, function in globals().items()
+         if name.startswith("part_")}
+
+
+def mount(directory, kind):
+    """Mounts a file system if the directory is none yet."""
+    if not os.path.ismount(directory):
+        run("mount", "-t", kind, "none", directory)
+
+
+def main():
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dir", type=pathlib.Path)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("mechanisms", nargs="*")
+    args = parser.parse_args()
+    try:
+        mount("/sys/fs/bpf", "bpf")
+        mount("/sys/kernel/tracing", "tracefs")
+        PARTS[args.part](args.dir, args.mechanisms)
+    except (BenchError, OSError, ValueError) as error:
+        sys.stderr.write(getattr(error, "output", ""))
+        sys.exit(f"iptverdict: bench: {args.part}: {error}")
+    except KeyboardInterrupt:
+        sys.exit("iptverdict: bench: interrupted")
+
+
+START = time.monotonic()
+
+if __name__ == "__main__":
+    main()
