@@ -381,9 +381,11 @@ def flood(cpus, server):
                 raise BenchError("iperf3 has ended")
             return sent_and_arrived()[1] - before >= cpus * STORY_PPS
         mechanisms.wait_until(flooding, "the flood does not arrive")
-        yield senders
-        for sender in senders:
-            sender.kill()
+        try:
+            yield senders
+        finally:
+            for sender in senders:
+                sender.kill()
 
 
 def ping(server, *options):

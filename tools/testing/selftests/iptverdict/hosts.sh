@@ -133,13 +133,13 @@ remove_hosts() {
 # zero_counters: resets the counters of all rules, of all policies and of the module. If a
 # packet came in between, only some of them counted it: tries again until none came.
 zero_counters() {
-	local name table
+	local name table proc=/proc/net
 	while
 		for name in $hosts; do
-			for table in $(in_net "$name" cat /proc/net/ip_tables_names); do
+			for table in $(in_net "$name" cat $proc/ip_tables_names); do
 				ipt "$name" -t "$table" -Z
 			done
-			for table in $(in_net "$name" cat /proc/net/ip6_tables_names 2>/dev/null); do
+			for table in $(in_net "$name" cat $proc/ip6_tables_names 2>/dev/null); do
 				ip6t "$name" -t "$table" -Z
 			done
 		done

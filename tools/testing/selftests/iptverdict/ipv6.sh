@@ -90,7 +90,8 @@ check "ip6t_verdict: the policy, if no rule matches" "$(udp 8)" "DROP FORWARD po
 trace_on "table == 'filter' && hook == 2"
 in_net client "$here/send.py" --protocol 132 $server6 0 2
 events 1
-check "ip6t_verdict: hot drop: the rule whose match caused it" "$(decided_by verdict)" "DROP hotdrop"
+check "ip6t_verdict: hot drop: the rule whose match caused it" \
+	"$(decided_by verdict)" "DROP hotdrop"
 
 # SYNPROXY replies to the SYN itself and steals it.
 in_net router sysctl -qw net.netfilter.nf_conntrack_tcp_loose=0 net.ipv4.tcp_syncookies=1

@@ -30,7 +30,8 @@ check_that "module: its unload releases ip_tables" rmmod ip_tables
 check_fails "module: its unload removes its files" "No such file" ls $debugfs
 modprobe iptverdict
 
-check "module: modes and owners of its files" "$(stat -c '%n %a %U:%G' $debugfs/* | sed 's,.*/,,')" \
+check "module: modes and owners of its files" \
+	"$(stat -c '%n %a %U:%G' $debugfs/* | sed 's,.*/,,')" \
 	"percpu 400 root:root
 reset 200 root:root
 stats 400 root:root"
@@ -52,7 +53,8 @@ check "stats: packets and bytes of pings" "$(grep FORWARD $debugfs/stats)" \
 
 # write_reset TEXT: writes TEXT, or a newline if it is empty, to reset by one write().
 write_reset() {
-	printf %s "${1:-$'\n'}" | dd of=$debugfs/reset bs=8192 iflag=fullblock conv=notrunc status=none
+	printf %s "${1:-$'\n'}" |
+		dd of=$debugfs/reset bs=8192 iflag=fullblock conv=notrunc status=none
 }
 for bad in 0 2 11 -1 y '' ' 1' '1 ' $'1\n\n' "$(printf '1%.0s' {1..5000})"; do
 	check_fails "reset: rejects $(printf %.10q "$bad")" "Invalid argument" write_reset "$bad"

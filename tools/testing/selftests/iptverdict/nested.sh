@@ -46,7 +46,8 @@ check "nested: TEE: the original continues with the next rule" \
 # Each SYN causes one reset.
 if have_module "module: nested traversals"; then
 	modprobe iptverdict
-	in_net client bash -c "for i in {1..50}; do true <>/dev/tcp/$router/81; done" 2>/dev/null || :
+	in_net client bash -c "for _ in {1..50}; do : <>/dev/tcp/$router/81; done" \
+		2>/dev/null || :
 	settle
 	check "module: counts outer and inner traversals" \
 		"$(counted "ipv4 filter" | cut -d' ' -f1-3)" \
