@@ -333,8 +333,7 @@ def seen_by_bpf(_state):
         return sum(int(value["value"]["packets"]) for entry in entries
                    for value in entry["formatted"]["values"])
     except (KeyError, TypeError) as error:
-        raise BenchError(f"bpftool map dump: unknown form of output: {error!r}",
-                         json.dumps(entries)) from error
+        raise BenchError(f"bpftool map dump: unknown form of output: {error!r}") from error
 
 
 SEEN = {"iptverdict": seen_by_module, "event": seen_by_event, "perf": seen_by_perf,
