@@ -131,7 +131,7 @@ check_line "vm/boot: reports that QEMU ended early" 91 "QEMU ended before the co
 killed() {
 	local rc=0
 	QEMU_OPTS="-name victim" tools/testing/vm/boot 'exit 7' &
-	until pkill -KILL -f '^qemu-system-x86_64 .*-name victim'; do sleep 0.05; done
+	timeout 60 sh -c 'until pkill -KILL -f "^[^ ]*qemu-system-x86_64 .*-name victim"; do sleep 0.05; done'
 	wait $! || rc=$?
 	((rc == 7))
 }
