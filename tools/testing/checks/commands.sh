@@ -155,7 +155,7 @@ check_line "vm/boot: rejects a KIMG that does not exist" 1 "no kernel /nowhere/v
 	env KIMG=/nowhere/vmlinuz tools/testing/vm/boot true
 check_line "make bench: rejects an unknown part" 1 "unknown part of the bench: speed; use one of: cost" \
 	tools/testing/bench/bench speed
-check_line "make soak: rejects an unknown part" 2 "unknown part of the soak: speed; use one of: oracle" make soak PARTS=speed
+check_line "make soak: rejects an unknown part" 2 "unknown part of the soak: speed; use one of: boots" make soak PARTS=speed
 check_line "make bench: rejects an unknown mechanism" 1 "unknown mechanism: perl; use one of: iptverdict" \
 	env MECHANISMS=perl tools/testing/bench/bench cost
 git clone --quiet "$REPO" "$tmp/clone"
