@@ -10,12 +10,12 @@ set -euo pipefail
 # Scripts read the output of tools.
 export LC_ALL=C${IN_TOOLBOX:+.UTF-8}
 
-REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/iptverdict
+REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+CACHE=$(realpath -m "${XDG_CACHE_HOME:-$HOME/.cache}/iptverdict")
 BUILD=$REPO/build
 
-# The kernels that are supported, by the version of their Debian source package,
-# and the one that is built: its version, its configuration, its compiler.
+# The supported kernels, by the version of their Debian source package; and version,
+# configuration and compiler of the kernel to build.
 KERNELS="7.3 7.2 6.12 6.1"
 KVER=${KVER:-${KERNELS%% *}}
 CONFIG=${CONFIG:-default}

@@ -534,7 +534,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_stay_as_they_are() -> Result {
+    fn add_leaves_neighbours_unchanged() -> Result {
         let counters = PerCpu::<[[u32; 3]; 2]>::new_zeroed(GFP_KERNEL)?;
 
         percpu::field!(counters, [build: 0][build: 1]).add(u32::MAX);

@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_of_the_kernel() {
+    fn in_tree_tables() {
         for (name, expected) in [
             ("raw", TableKind::Raw),
             ("mangle", TableKind::Mangle),

@@ -497,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn dropped_when_what_it_is_part_of_fails() -> Result {
+    fn dropped_when_container_init_fails() -> Result {
         #[pin_data]
         struct Pair {
             #[pin]
@@ -539,7 +539,7 @@ mod tests {
     }
 
     #[test]
-    fn called_from_within_itself() -> Result {
+    fn probe_recurses() -> Result {
         let log = Log::new()?;
         let registration = KBox::pin_init(
             Registration::<Dropped, _>::new(Nested(log.clone())),

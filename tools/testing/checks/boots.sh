@@ -16,6 +16,7 @@ rm -rf "$out"
 mkdir -p "$out"
 # shellcheck disable=SC2016 # the inner shell expands it
 seq 100 | xargs -P 2 -I N sh -c '"$1/tools/testing/vm/boot" "echo up" >"$2/N" 2>&1' sh "$REPO" "$out" || :
+again=$(cat "$out"/* | grep -c 'booting once more' || :)
 all_up() {
 	local failed
 	failed=$(grep -Lx up "$out"/*)
@@ -25,6 +26,8 @@ all_up() {
 		return 1
 	}
 }
-check "boots: 100 guests ran their command, $(cat "$out"/* | grep -c 'booting once more' || :) after a second boot" all_up
+check "boots: 100 guests ran their command" all_up
+# QEMU's own fault hits one boot in twelve.
+check "boots: $again guests were booted twice, at most 20" test "$again" -le 20
 
 done_testing

@@ -18,18 +18,18 @@ trap 'rm -rf "$tmp"' EXIT
 check "make help: succeeds" make help
 
 # The toolbox.
-says() {
+prints() {
 	local want=$1 got
 	shift
 	got=$("$@" 2>/dev/null)
 	[[ $got == "$want" ]] || {
-		echo "said: $got"
+		echo "printed: $got"
 		return 1
 	}
 }
 # shellcheck disable=SC2016 # the shell in the toolbox is to expand it
 check "make toolbox: passes CMD to the shell unchanged" \
-	says "$OBJDIR \"x\" 3" make --no-print-directory toolbox CMD='echo "$KDIR \"x\" $((1 + 2))"'
+	prints "$OBJDIR \"x\" 3" make --no-print-directory toolbox CMD='echo "$KDIR \"x\" $((1 + 2))"'
 ends_with() {
 	local want=$1 rc=0
 	shift
@@ -42,7 +42,7 @@ mirror_gone() {
 	XDG_CACHE_HOME=$tmp/cache MIRROR=http://localhost:9/debian tools/toolbox/build-toolbox
 }
 check_line "toolbox: an unreachable mirror is an error" ! "toolbox failed" mirror_gone
-check "toolbox: a failed build leaves no toolbox" bash -c "! ls -d '$tmp'/cache/iptverdict/toolbox-* 2>/dev/null | grep -v new"
+check "toolbox: a failed build leaves no toolbox" bash -c "! ls -d '$tmp'/cache/iptverdict/toolbox-* 2>/dev/null | grep -v '\.new\$'"
 no_userns() {
 	mkdir -p "$tmp/bin"
 	printf '#!/bin/sh\nexit 1\n' >"$tmp/bin/unshare"
@@ -122,7 +122,7 @@ in_git "$tmp/own"
 echo >>"$tmp/own/MAINTAINERS"
 before=$(snapshot)
 check_line "apply: rejects uncommitted changes" 2 "commit them first; nothing was changed" make apply KSRC="$tmp/own"
-check "apply: rejected uncommitted changes stay" test "$before" == "$(snapshot)"
+check "apply: leaves uncommitted changes unchanged" test "$before" == "$(snapshot)"
 
 # The guest.
 check_line "vm/boot: reports that QEMU ended early" 91 "QEMU ended before the command" \

@@ -5,5 +5,5 @@
 # assertions and overflow checks.
 
 set -euo pipefail
-CONFIG=debug "$(dirname "$0")/../run" kunit rust leaks |
+CONFIG=debug "$(dirname "$0")/../run" kunit rust_drops leaks |
 	sed -E 's/^((not )?ok [0-9]+ )/\1CONFIG=debug: /'

@@ -6,8 +6,6 @@
 
 # shellcheck source=tools/env.sh
 . "$(dirname "$0")/../../env.sh"
-# shellcheck source=tools/kernel/lib.sh
-. "$REPO/tools/kernel/lib.sh"
 # shellcheck source=tools/testing/checks/lib.sh
 . "$REPO/tools/testing/checks/lib.sh"
 

@@ -43,8 +43,8 @@ clean() {
 	! grep -iE -A 8 -- "$2" <<<"${1//"$REPO"/.}"
 }
 
-# own_tree DIR: creates a kernel tree as a user may have it, with only the files that the
-# series changes and that patch_for reads.
+# own_tree DIR: creates a minimal kernel tree like a user's: the files that the series changes
+# and that patch_for reads.
 own_tree() {
 	local file
 	rm -rf "$1"

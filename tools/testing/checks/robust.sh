@@ -119,7 +119,7 @@ fresh_tree() {
 		return 1
 	fi
 }
-check "make apply: interruptions leave all of the series or none of it" interrupt "INT TERM" fresh_tree make apply KSRC="$own"
+check "make apply: an interruption leaves the whole series or nothing" interrupt "INT TERM" fresh_tree make apply KSRC="$own"
 check "make apply: succeeds after interruptions" test "$(own_commits)" == "$commits"
 # Signals to the process group, as from a terminal, from the first patch to the end.
 in_the_middle() {

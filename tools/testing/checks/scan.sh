@@ -66,6 +66,10 @@ race="BUG: KCSAN: data-race in tick_sched_timer / update_process_times"
 timer="ODEBUG: object ffff888017e0fd48 is on stack ffff888017e08000, but NOT annotated."
 trace="Call Trace:"
 mapfile -t lines < <(seq -f 'line %g' 50)
+for line in "Command line: virtme_chdir=a/rcu-installed/KASAN/Oops" "Kernel command line: a/KASAN/b" \
+	'Unknown kernel command line parameters "virtme_chdir=a/KASAN"' "  virtme_chdir=a/KASAN"; do
+	check "scan: ignores the command line in '${line%%=*}'" scan "$line"
+done
 check "scan: allows a race in the kernel's own code" scan "$race" "$trace"
 check "scan: allows a title with the required line below it" \
 	scan "$timer" "$trace" " rust_doctest_kernel_time_hrtimer_rs_1+0x76/0x1c0"
@@ -75,8 +79,8 @@ while IFS=$'\t' read -r name first second; do
 done <<E
 a report after an allowed one is found	$race	Oops: 0000
 a second stack after an allowed report is found	$race	Call Trace: another
-a report with a stack of its own is found	WARNING: net/core/dev.c:1	$trace
 E
+check "scan: a title above a stack is found" finds "WARNING: net/core/dev.c:1" "WARNING: net/core/dev.c:1" "$trace"
 check "scan: an allowed report does not hide one before it" \
 	finds "BUG: KASAN: use-after-free in foo" "BUG: KASAN: use-after-free in foo" "$race"
 check "scan: a title without the required line below it is found" \

@@ -23,7 +23,7 @@ apply_series() {
 	git -C "$tmp/pristine" am --quiet "${mails[@]}"
 }
 check "series: git am applies it to a pristine tree" apply_series
-check "series: the result is the tree that was built" \
+check "series: the result equals the built tree" \
 	git -C "$KTREE" diff --exit-code "$(git -C "$tmp/pristine" rev-parse HEAD)" HEAD
 
 # TRACE_EVENT() has a layout of its own, which checkpatch does not know.

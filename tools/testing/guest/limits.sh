@@ -69,7 +69,7 @@ check "limits: percpu of a counter close to 2^64" "$(sed 1d $debugfs/percpu)" \
 	"ipv4 0 filter INPUT ACCEPT 18446744073709551566 18446744073709551116"
 echo 1 >$debugfs/reset
 count
-check "limits: a reset counter is right when it wraps around" "$(counted)" \
+check "limits: a reset counter stays correct across its wrap-around" "$(counted)" \
 	"ipv4 filter INPUT ACCEPT 101 10100"
 count
 check "limits: a counter continues after it wrapped around" "$(counted)" \

@@ -51,6 +51,11 @@ def allowed_reports():
     return pairs
 
 
+# The kernel prints its command line, which contains the path of the clone.
+COMMAND_LINE = re.compile(r"^(Kernel c|C)ommand line: |^Unknown kernel command line parameters |"
+                          r"^ +virtme_[a-z]+=")
+
+
 def is_allowed(lines, at, allowed):
     """Returns whether the report with the title lines[at] is allowed."""
     if OURS.search(lines[at]):
@@ -68,7 +73,7 @@ def unexpected(lines):
         if "Call Trace:" in line and at <= stack_until:
             # The stack of an allowed report: the next one is no longer part of it.
             stack_until = -1
-        elif REPORT.search(line):
+        elif REPORT.search(line) and not COMMAND_LINE.search(line):
             if is_allowed(lines, at, allowed):
                 stack_until = at + STACK
             else:

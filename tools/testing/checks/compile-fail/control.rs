@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Valid code that is like the other cases. It must compile, which shows that those do not fail
-//! because of how they are built.
+//! Valid code in the form of the other cases. It must compile, so that a build error is not taken
+//! for a rejection.
 
 use kernel::{
     net::iptables::{

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A target that returns any verdict, also those that no target of the kernel returns.
+ * A target that returns any verdict, including those that no in-tree target returns.
  *
  * It takes the name of CLASSIFY, which the test kernels lack, because iptables has an option
  * with 32 bits for that target: --set-class ffff:00ff is the verdict 0xffff00ff.

@@ -269,7 +269,7 @@ def any_rule(random, table, hook, below):
         "CT": "--notrack",
         "DNAT": f"--to-destination {SERVER}:{random.choice(PORTS)}",
     }.get(target, "")
-    # Only datagrams: nobody answers their copies.
+    # Only UDP: no host replies to the copies.
     if target in ("DNAT", "TEE"):
         matches = ports(random, 17)
     if target == "SYNPROXY":

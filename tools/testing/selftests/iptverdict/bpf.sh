@@ -18,7 +18,7 @@ traffic() {
 	datagrams $server 9 9 9 9
 	in_net client ping -qc 3 -i 0.1 $server >/dev/null
 }
-# want MAP: prints what the map is to have counted: DROP is 0, ACCEPT is 1.
+# want MAP: prints the expected counts of MAP: DROP is 0, ACCEPT is 1.
 want() {
 	printf '%s 0 4 152 0\n%s 1 6 504 0\n' "$1" "$1"
 }

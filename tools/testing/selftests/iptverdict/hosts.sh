@@ -81,7 +81,7 @@ settle() {
 }
 
 make_hosts() {
-	# Neighbours that have answered once are not asked again.
+	# Keep resolved neighbours reachable, so that no host solicits again.
 	local name reachable=base_reachable_time_ms=3600000
 	for name in $hosts; do
 		ip netns add "$name"

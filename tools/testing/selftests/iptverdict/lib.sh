@@ -5,6 +5,9 @@
 
 set -euo pipefail
 
+# The tests match error messages.
+export LC_ALL=C
+
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 # shellcheck source=/dev/null
 . "$here/../kselftest/ktap_helpers.sh"

@@ -26,8 +26,8 @@ check "stats: only the header before the first verdict" "$(cat $debugfs/stats)" 
 check "percpu: only the header before the first verdict" "$(cat $debugfs/percpu)" \
 	"family cpu ${header#family }"
 rmmod iptverdict
-check_that "module: its unload releases ip_tables" rmmod ip_tables
-check_fails "module: its unload removes its files" "No such file" ls $debugfs
+check_that "module: unload releases ip_tables" rmmod ip_tables
+check_fails "module: unload removes the files" "No such file" ls $debugfs
 modprobe iptverdict
 
 check "module: modes and owners of its files" \
@@ -64,7 +64,7 @@ check "reset: a rejected write changes no counter" \
 echo 1 >$debugfs/reset
 check "reset: 1 empties stats" "$(cat $debugfs/stats)" "$header"
 in_net client ping -qc 1 $server >/dev/null
-check "reset: counting continues afterwards" "$(grep FORWARD $debugfs/stats)" \
+check "reset: counting continues after a reset" "$(grep FORWARD $debugfs/stats)" \
 	"ipv4 filter FORWARD ACCEPT 2 168"
 printf 1 >$debugfs/reset
 check "reset: accepts 1 without a newline" "$(cat $debugfs/stats)" "$header"

@@ -77,9 +77,9 @@ blob filter
 trace_on "table == 'filter' && hook == 2"
 in_net client "$here/send.py" --protocol 132 $server 0 2
 events 1
-check "hot drop: the only rule, not the policy" \
+check "hot drop: the event reports the only rule, not the policy" \
 	"$(decided_by verdict) policy=$(trace | field policy)" "DROP only-hotdrop policy=0"
-check "hot drop: the rule does not count it" \
+check "hot drop: the counter of the rule stays 0" \
 	"$(in_net router iptables-legacy-save -c | grep -c '^\[0:0\] -A FORWARD')" 1
 
 in_net router iptables-legacy-restore <<'E'

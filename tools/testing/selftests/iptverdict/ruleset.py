@@ -71,8 +71,8 @@ def parse_tables(lines):
 
 
 def count_verdicts(lines):
-    """Returns the sums of the counters of all that decide, by family, table, chain, verdict,
-    and "packets" or "bytes"."""
+    """Returns the sums of the counters of all deciding rules and policies, by family, table,
+    chain, verdict, and "packets" or "bytes"."""
     total = collections.Counter()
     for family, table, policies, rules in parse_tables(lines):
         for hook, verdict, packets, size in deciding(policies, rules):

@@ -63,7 +63,7 @@ def main():
             failure = error
         if i == 199 and args.ready:
             pathlib.Path(args.ready).touch()
-        # Sleep even if late: the rest of a slow machine has to run, too.
+        # Sleep even when behind the rate, so that other processes can run.
         if args.rate and i % BURST == BURST - 1:
             time.sleep(BURST / args.rate)
     if not sent:

@@ -83,7 +83,7 @@ check "ipt_verdict: ACCEPT of a rule before policy DROP" \
 ipt router -P FORWARD ACCEPT
 
 # raw_verdict COMPARISON: prints whether a request gets its reply, and the number of events
-# whose verdict compares so. Nobody listens on queue 1: with bypass, packets pass.
+# whose verdict satisfies COMPARISON. Queue 1 has no listener: with bypass, packets pass.
 raw_verdict() {
 	trace_on "table == 'filter' && hook == 2 && verdict $1"
 	in_net client ping -qc 1 -W 1 $server >/dev/null 2>&1 && echo passed || echo lost
