@@ -426,7 +426,7 @@ def story(name, number):
 
 
 def part_story(built, _names):
-    """A stock kernel beside the patched one, each with and without an observer."""
+    """Compares a stock kernel with the patched one, each with and without an observer."""
     known = ["off", "bpftrace"]
     with contextlib.suppress(BenchError):
         run("modinfo", "iptverdict")

@@ -55,7 +55,7 @@ PARAMETERS = pathlib.Path("/sys/module/ipt_bench/parameters")
 
 
 class BenchError(Exception):
-    """A failure, as one line; output is all that the failed command printed."""
+    """A failure in one line; output is the full output of the failed command."""
 
     def __init__(self, text, output=""):
         super().__init__(text)
@@ -254,7 +254,7 @@ def loaded(program):
 
 
 def bpftool(*command):
-    """Runs bpftool and returns its answer. Its exit status can be that of something else."""
+    """Runs bpftool and returns its JSON output. Its exit status is unreliable."""
     done = subprocess.run(["bpftool", "--json", *command], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, check=False)
     try:

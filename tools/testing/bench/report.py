@@ -234,7 +234,7 @@ def stories(results):
 
 
 def story_table(results):
-    """Prints a stock kernel beside the patched one."""
+    """Prints the comparison of a stock kernel with the patched one."""
     print("### A stock kernel\n")
     print("A stock kernel and the patched one. Each CPU sends 4,000 datagrams per second through\n"
           "a router, while a host behind it is pinged; bpftrace has a kretprobe on\n"

@@ -47,19 +47,19 @@ check "bench-here: leaves no module, network namespace or BPF program" "$(left_b
 
 # Other programs of the same names: those of a previous mechanism can live on for a while.
 # Instrumented kernels are too slow.
-beside="bench: counts its own events beside BPF programs and maps of the same names"
+others="bench: ignores BPF programs and maps with the same names"
 if [[ $CONFIG == default ]]; then
 	bpftool prog loadall "$BENCH/raw_tp.bpf.o" /sys/fs/bpf/other pinmaps /sys/fs/bpf/other_maps
 	"$dir/guest.py" "$BENCH" lost raw_tp >"$work/lost" 2>"$work/errors" ||
 		sed 's/^/# /' "$work/errors"
-	check "$beside" "$(awk '$1 == "lost" { print $2, $3, ($4 > 0), $4 - $5, $6 }' "$work/lost")" \
+	check "$others" "$(awk '$1 == "lost" { print $2, $3, ($4 > 0), $4 - $5, $6 }' "$work/lost")" \
 		"plain raw_tp 1 0 -
 kprobed raw_tp 1 0 -
 nested raw_tp 1 0 -"
 	rm -r /sys/fs/bpf/other /sys/fs/bpf/other_maps
 	check "bench: leaves no module, network namespace or BPF program" "$(left_behind)" ""
 else
-	ktap_test_skip "$beside: only in the default configuration"
+	ktap_test_skip "$others: only in the default configuration"
 fi
 
 done_testing
