@@ -3,6 +3,8 @@
 #
 # The Rust abstractions in the instrumented kernel: KASAN, UBSAN, kCFI, and Rust's debug
 # assertions and overflow checks.
+#
+# objects of its own
 
 set -euo pipefail
 CONFIG=debug "$(dirname "$0")/../run" kunit rust_drops leaks |

@@ -3,6 +3,8 @@
 #
 # Static analysis: sparse for C; rustfmt, clippy and rustdoc for Rust; shellcheck for shell;
 # pylint for Python. All without a warning.
+#
+# objects of its own
 
 # shellcheck source=tools/env.sh
 . "$(dirname "$0")/../../env.sh"
