@@ -129,7 +129,7 @@ int BPF_PROG(bench, struct sk_buff *skb, struct nf_hook_state *state,
 struct trace_event_raw_ipt_verdict {
 	char table[16];
 	__u8 hook;
-	__u32 verdict;
+	__u8 verdict;
 	__u32 len;
 } __attribute__((preserve_access_index));
 

@@ -125,7 +125,7 @@ for ((j = 0; j < n; j++)); do
 	done
 done
 flood_off
-trace | sed -n 's/.*verdict=QUEUE queue=\([0-9]*\) rule=\([-0-9]*\) .*/\1 \2/p' >"$work/seen"
+trace | grep verdict=QUEUE | columns queue rule >"$work/seen"
 unknown=$(grep -c -- ' -1$' "$work/seen" || :)
 check "churn: $((8 * n)) ruleset replacements: no event has an offset of another ruleset" \
 	"$(grep -v -- ' -1$' "$work/seen" | sort -u | grep -vxFf "$work/offsets" || :)" ""

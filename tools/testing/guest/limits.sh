@@ -26,7 +26,13 @@ while read -r number name bytes; do
 	class=$(printf %x:%x $((number >> 16)) $((number & 0xffff)))
 	ipt router -R INPUT 1 -j CLASSIFY --set-class "$class"
 	echo 1 >$debugfs/reset
-	trace_on "verdict == $number && rule >= 0 && policy == 0"
+	queue=0 errno=0 bypass=0
+	case $((number & 0xff)) in
+	0) errno=$((number >> 16)) ;;
+	3) queue=$((number >> 16)) bypass=$((number >> 15 & 1)) ;;
+	esac
+	high="errno == $errno && queue == $queue && bypass == $bypass"
+	trace_on "verdict == $((number & 0xff)) && $high && rule >= 0 && policy == 0"
 	returned=$(in_net router cat $ipt_bench/ipv4)
 	check "limits: verdict $number: return value, counters and events" \
 		"${returned%% *} $(counted) $(trace | wc -l)" \

@@ -31,7 +31,8 @@ for name in router server; do
 	in_net $name "$here/ruleset.py" blob filter >"$work/blob-$name"
 done
 cookie=$(netns_cookie router)
-server_cookie=$(netns_cookie server)
+netns=$(netns_inode router)
+server_netns=$(netns_inode server)
 
 # Start all samples at once: bpftrace takes seconds to start.
 modprobe ip_tables
@@ -84,15 +85,16 @@ check "samples: verdicts.bt: packets and bytes by verdict" "$(output verdicts | 
 @packets[filter, INPUT, ACCEPT]: 3
 @packets[filter, OUTPUT, ACCEPT]: 4"
 
-check "samples: rules.bt: packets by deciding rule" "$(output rules | sed -n '/^@/p' | sort)" \
+check "samples: rules.bt: packets by deciding rule" \
+	"$(output rules | sed -nE '/^@/s/filter, [1-9][0-9]*,/filter, N,/p' | sort)" \
 	"$(sort <<-E
-		@packets[$cookie, filter, $(rule router FORWARD 1)]: 6
-		@packets[$cookie, filter, $(rule router user 1)]: 2
-		@packets[$cookie, filter, $(rule router user 2)]: 1
-		@packets[$cookie, filter, $(rule router FORWARD policy)]: 1
-		@packets[$cookie, filter, $(rule router OUTPUT policy)]: 1
-		@packets[$server_cookie, filter, $(rule server INPUT policy)]: 3
-		@packets[$server_cookie, filter, $(rule server OUTPUT policy)]: 3
+		@packets[$netns, filter, N, $(rule router FORWARD 1)]: 6
+		@packets[$netns, filter, N, $(rule router user 1)]: 2
+		@packets[$netns, filter, N, $(rule router user 2)]: 1
+		@packets[$netns, filter, N, $(rule router FORWARD policy)]: 1
+		@packets[$netns, filter, N, $(rule router OUTPUT policy)]: 1
+		@packets[$server_netns, filter, N, $(rule server INPUT policy)]: 3
+		@packets[$server_netns, filter, N, $(rule server OUTPUT policy)]: 3
 	E
 	)"
 
@@ -105,9 +107,9 @@ filter FORWARD $(rule router FORWARD policy) $client $server 17 38 r0 r1"
 
 check "samples: netns.bt: packets by network namespace" "$(output netns | sort)" \
 	"$(sort <<-E
-		@packets[$cookie, ACCEPT]: 7
-		@packets[$cookie, DROP]: 4
-		@packets[$server_cookie, ACCEPT]: 6
+		@packets[$netns, ACCEPT]: 7
+		@packets[$netns, DROP]: 4
+		@packets[$server_netns, ACCEPT]: 6
 	E
 	)"
 
@@ -122,9 +124,10 @@ filter FORWARD DROP"
 perf trace --no-syscalls -ae iptables:ipt_verdict -o "$work/perf" \
 	nsenter --net=/run/netns/client bash -c "echo 123456789 >/dev/udp/$server/7"
 check "samples: perf trace: every field but the addresses" \
-	"$(sed -n 's/.*iptables:ipt_verdict(skbaddr: 0x[0-9a-f]*, \(.*\))$/\1/p' "$work/perf" |
-		sed 's/[sd]addr: [^ ]* //g')" \
-	"net_cookie: $cookie, table: \"filter\", in: \"r0\", out: \"r1\", rule: $(rule router user 1), $(
-	)len: 38, protocol: 17, hook: 2"
+	"$(sed -nE 's/.*iptables:ipt_verdict\((.*)\)$/\1/p' "$work/perf" |
+		sed -E 's/[sd]addr: [^ ]* //g; s/(ruleset): [1-9][0-9]*/\1: N/; s/(skbaddr): 0x[0-9a-f]+/\1: PTR/')" \
+	"net_cookie: $cookie, ruleset: N, skbaddr: PTR, netns: $netns, rule: $(rule router user 1), $(
+	)len: 38, table: \"filter\", in: \"r0\", out: \"r1\", protocol: 17, hook: 2, pf: 2, $(
+	)ctstate: 255"
 
 done_testing

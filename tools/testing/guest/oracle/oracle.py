@@ -185,10 +185,7 @@ def settled(raw, fexit):
 
 # Events.
 
-EVENT = re.compile(r"ipt_verdict: table=(?P<table>\S+) hook=(?P<hook>\S+) verdict=(?P<verdict>\S+) "
-                   r"(?P<kind>\S+)=(?P<number>\d+) rule=(?P<rule>-?\d+) in=(?P<indev>\S*) "
-                   r"out=(?P<outdev>\S*) skbaddr=\S+ net_cookie=(?P<cookie>\d+) len=(?P<len>\d+) "
-                   r"protocol=(?P<protocol>\d+) saddr=(?P<saddr>\S+) daddr=(?P<daddr>\S+)")
+EVENT = re.compile(r" ipt_verdict: (.*)")
 
 
 def write(path, text):
@@ -207,11 +204,12 @@ def record(on):
 def recorded(cookie):
     """Returns the events of the network namespace that has this cookie."""
     with open(f"{INSTANCE}/trace", encoding="ascii") as trace:
-        found = [match.groupdict() for match in map(EVENT.search, trace) if match]
+        found = [dict(pair.split("=") for pair in match[1].split())
+                 for match in map(EVENT.search, trace) if match]
     for name in os.listdir(f"{INSTANCE}/per_cpu"):
         with open(f"{INSTANCE}/per_cpu/{name}/stats", encoding="ascii") as lines:
             assert "overrun: 0\n" in lines, "the trace buffer is too small"
-    return [event for event in found if int(event["cookie"]) == cookie]
+    return [event for event in found if int(event["net_cookie"]) == cookie]
 
 
 class Model:
@@ -241,7 +239,7 @@ class Model:
         if protocol == 132:
             packet.state = None
         packet.saddr, packet.daddr = event["saddr"], event["daddr"]
-        packet.indev, packet.outdev = event["indev"], event["outdev"]
+        packet.indev, packet.outdev = event["in"], event["out"]
         return packet
 
     def decide(self, event):
@@ -317,9 +315,9 @@ class Events:
     def check(self, event, at, rule):
         """Checks the fields of an event against the deciding rule and the model."""
         verdict = event["verdict"]
-        if (at[1] == "policy") != (event["kind"] == "policy" and event["number"] == "1"):
+        if (at[1] == "policy") != (event["policy"] == "1"):
             self.found.note(f"wrong policy flag: {at} {event}")
-        if verdict == "QUEUE" and (not rule or event["number"] != rule.argument.split()[1]):
+        if verdict == "QUEUE" and (not rule or event["queue"] != rule.argument.split()[1]):
             self.found.note(f"wrong queue, the rule is {rule}: {event}")
         if verdict == "STOLEN":
             # The event has no packet, so there is nothing to evaluate.

@@ -17,23 +17,14 @@ arpt() {
 }
 # ask SENDER TARGET COUNT: the client sends ARP requests, whatever its neighbour table has.
 ask() {
-	in_net client python3 - "$@" <<-'E'
-		import socket, sys
-		raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-		raw.bind(("c0", 0x806))
-		mac = raw.getsockname()[4]
-		for _ in range(int(sys.argv[3])):
-		    raw.send(b"\xff" * 6 + mac + b"\x08\x06" + b"\0\1\x08\0\6\4\0\1" +
-		             mac + socket.inet_aton(sys.argv[1]) +
-		             bytes(6) + socket.inet_aton(sys.argv[2]))
-	E
+	in_net client "$here/arp.py" c0 "$@"
 }
 
 trace_on
 check "arpt_verdict: fields, types and sizes of the record" "$(fields)" "$(record 4 "u16 op 2")"
 
 arpt router -L -n >/dev/null
-cookie=$(netns_cookie router)
+cookie=$(netns_cookie router) netns=$(netns_inode router)
 # The router may send requests of its own; of its packets, only the reply counts.
 number=$(as_integer $router)
 request="op == 1 && daddr == $number"
@@ -43,10 +34,10 @@ ask $client $router 1
 events 2
 settle
 check "arpt_verdict: every field of a request and its reply" "$(any_rule)" \
-	"table=filter hook=INPUT verdict=ACCEPT policy=1 rule=N in=r0 out= skbaddr=PTR $(
-	)net_cookie=$cookie len=28 op=1 saddr=$client daddr=$router
-table=filter hook=OUTPUT verdict=ACCEPT policy=1 rule=N in= out=r0 skbaddr=PTR $(
-	)net_cookie=$cookie len=42 op=2 saddr=$router daddr=$client"
+	"table=filter hook=INPUT verdict=ACCEPT queue=0 bypass=0 errno=0 policy=1 rule=N ruleset=N in=r0 out= mark=0x0 ctstate=NONE skbaddr=PTR $(
+	)net_cookie=$cookie netns=$netns pf=3 len=28 op=1 saddr=$client daddr=$router
+table=filter hook=OUTPUT verdict=ACCEPT queue=0 bypass=0 errno=0 policy=1 rule=N ruleset=N in= out=r0 mark=0x0 ctstate=NONE skbaddr=PTR $(
+	)net_cookie=$cookie netns=$netns pf=3 len=42 op=2 saddr=$router daddr=$client"
 
 arpt router -N user
 arpt router -A user -s 10.0.1.3 -j ACCEPT

@@ -25,7 +25,7 @@ for table in raw mangle filter security; do
 done
 # The nat table sees packets only while connections are tracked.
 ip6t router -t nat -A POSTROUTING -p gre -j MASQUERADE
-cookie=$(netns_cookie router)
+cookie=$(netns_cookie router) netns=$(netns_inode router)
 echo_only="protocol == 58 && len == 104"
 trace_on "net_cookie == $cookie && $echo_only"
 ping1 $server6
@@ -35,16 +35,16 @@ check "ip6t_verdict: tables and chains of a forwarded packet and its reply" \
 trace_on "table == 'filter' && hook == 2"
 ping1 -s 100 $server6
 check "ip6t_verdict: every field of a forwarded request and its reply" "$(any_rule)" \
-	"table=filter hook=FORWARD verdict=ACCEPT policy=1 rule=N in=r0 out=r1 skbaddr=PTR $(
-	)net_cookie=$cookie len=148 protocol=58 saddr=$client6 daddr=$server6
-table=filter hook=FORWARD verdict=ACCEPT policy=1 rule=N in=r1 out=r0 skbaddr=PTR $(
-	)net_cookie=$cookie len=148 protocol=58 saddr=$server6 daddr=$client6"
+	"table=filter hook=FORWARD verdict=ACCEPT queue=0 bypass=0 errno=0 policy=1 rule=N ruleset=N in=r0 out=r1 mark=0x0 ctstate=NEW skbaddr=PTR $(
+	)net_cookie=$cookie netns=$netns pf=10 len=148 protocol=58 saddr=$client6 daddr=$server6
+table=filter hook=FORWARD verdict=ACCEPT queue=0 bypass=0 errno=0 policy=1 rule=N ruleset=N in=r1 out=r0 mark=0x0 ctstate=ESTABLISHED_REPLY skbaddr=PTR $(
+	)net_cookie=$cookie netns=$netns pf=10 len=148 protocol=58 saddr=$server6 daddr=$client6"
 
 trace_on "table == 'filter' && hook == 1 && $echo_only"
 ping1 $router6
 check "ip6t_verdict: every field of an incoming packet" "$(any_rule)" \
-	"table=filter hook=INPUT verdict=ACCEPT policy=1 rule=N in=r0 out= skbaddr=PTR $(
-	)net_cookie=$cookie len=104 protocol=58 saddr=$client6 daddr=$router6"
+	"table=filter hook=INPUT verdict=ACCEPT queue=0 bypass=0 errno=0 policy=1 rule=N ruleset=N in=r0 out= mark=0x0 ctstate=NEW skbaddr=PTR $(
+	)net_cookie=$cookie netns=$netns pf=10 len=104 protocol=58 saddr=$client6 daddr=$router6"
 
 # Comments name the rules.
 in_net router ip6tables-legacy-restore <<'E'
@@ -102,8 +102,8 @@ syn $server6 80
 events 1
 check "ip6t_verdict: STOLEN: every field; packet, length and addresses are 0" \
 	"$(any_rule | head -n 1)" \
-	"table=filter hook=FORWARD verdict=STOLEN policy=0 rule=N in=r0 out=r1 skbaddr=NULL $(
-	)net_cookie=$cookie len=0 protocol=0 saddr=:: daddr=::"
+	"table=filter hook=FORWARD verdict=STOLEN queue=0 bypass=0 errno=0 policy=0 rule=N ruleset=N in=r0 out=r1 mark=0x0 ctstate=NONE skbaddr=NULL $(
+	)net_cookie=$cookie netns=$netns pf=10 len=0 protocol=0 saddr=:: daddr=::"
 
 if have_module "module: IPv6 verdicts"; then
 	modprobe iptverdict

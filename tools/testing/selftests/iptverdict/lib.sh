@@ -79,8 +79,8 @@ columns() {
 
 # any_rule: prints the events of the trace, without the numbers that vary between runs.
 any_rule() {
-	trace | sed 's/skbaddr=0* /skbaddr=NULL /; s/skbaddr=[0-9a-f]* /skbaddr=PTR /
-		s/rule=[0-9]*/rule=N/'
+	trace | sed -E 's/skbaddr=0* /skbaddr=NULL /; s/skbaddr=[0-9a-f]* /skbaddr=PTR /
+		s/rule=[0-9]+/rule=N/; s/ruleset=[1-9][0-9]*/ruleset=N/'
 }
 
 # blob TABLE [FAMILY]: saves the rules of a table of the router, for decided_by.
@@ -105,19 +105,27 @@ fields() {
 # record SIZE FIELD: prints what fields is to print of an event that has addresses of SIZE
 # bytes, and FIELD from the header of the packet.
 record() {
-	echo "const void * skbaddr 8
-u64 net_cookie 8
+	echo "u64 net_cookie 8
+u64 ruleset 8
+const void * skbaddr 8
+unsigned int netns 4
+int rule 4
+u32 mark 4
+unsigned int len 4
 char table[16] 16
 char in[16] 16
 char out[16] 16
-unsigned int verdict 4
-int rule 4
-unsigned int len 4
 u8 saddr[$1] $1
 u8 daddr[$1] $1
+u16 queue 2
+u16 errno 2
 $2
+u8 verdict 1
 u8 hook 1
-bool policy 1"
+u8 pf 1
+u8 ctstate 1
+bool policy 1
+bool bypass 1"
 }
 
 # Table, chain and verdict of a packet that the router forwards, and of its reply, which the
@@ -149,6 +157,11 @@ netns_cookie() {
 	in_net "$1" python3 -c 'import socket, sys
 cookie = socket.socket().getsockopt(socket.SOL_SOCKET, 71, 8)
 print(int.from_bytes(cookie, sys.byteorder))'
+}
+
+# netns_inode HOST: prints the inode of its network namespace, as lsns shows it.
+netns_inode() {
+	stat --dereference --format %i "/run/netns/$1"
 }
 
 # as_integer ADDRESS: prints an IPv4 address as event filters compare it: in the byte order

@@ -146,10 +146,15 @@ def read(table, family):
     nr = len(family.hooks)
     info = struct.Struct(f"32sI{nr}I{nr}III")
     name = table.encode()
-    fields = info.unpack(sockopt(family, family.get_info, name.ljust(info.size, b"\0")))
-    starts, ends, size = fields[2:2 + nr], fields[2 + nr:2 + 2 * nr], fields[-1]
-    request = struct.pack("32sI4x", name, size) + bytes(size)
-    return fields[1], starts, ends, sockopt(family, family.get_info + 1, request)[40:]
+    while True:
+        fields = info.unpack(sockopt(family, family.get_info, name.ljust(info.size, b"\0")))
+        starts, ends, size = fields[2:2 + nr], fields[2 + nr:2 + 2 * nr], fields[-1]
+        request = struct.pack("32sI4x", name, size) + bytes(size)
+        try:
+            return fields[1], starts, ends, sockopt(family, family.get_info + 1, request)[40:]
+        except BlockingIOError:
+            # A table of another size replaced it between the two calls.
+            pass
 
 
 def text(data):

@@ -10,8 +10,10 @@ make_hosts
 ipt router -A FORWARD -p icmp --icmp-type echo-request -m comment --comment drops -j DROP
 offset=$(in_net router "$here/ruleset.py" blob filter | awk '$5 == "drops" { print $1 }')
 cookie=$(netns_cookie router)
-fields="table=filter hook=FORWARD verdict=DROP policy=0 rule=$offset in=r0 out=r1 skbaddr=PTR"
-fields+=" net_cookie=$cookie len=84 protocol=1 saddr=$client daddr=$server"
+netns=$(netns_inode router)
+fields="table=filter hook=FORWARD verdict=DROP queue=0 bypass=0 errno=0 policy=0 rule=$offset"
+fields+=" ruleset=N in=r0 out=r1 mark=0x0 ctstate=NONE skbaddr=PTR net_cookie=$cookie netns=$netns"
+fields+=" pf=2 len=84 protocol=1 saddr=$client daddr=$server"
 # Fails, because it gets no reply.
 ping3=(nsenter --net=/run/netns/client ping -qc 3 -i 0.1 -W 1 "$server")
 # three LINE: prints the line for each ping.
@@ -22,7 +24,7 @@ three() {
 perf record -qae iptables:ipt_verdict -o "$work/perf.data" -- "${ping3[@]}" >"$work/perf" 2>&1 || :
 check "perf: record and script print every field" \
 	"$(perf script -i "$work/perf.data" -F trace 2>/dev/null |
-		sed 's/skbaddr=[^ ]*/skbaddr=PTR/; s/ *$//')" \
+		sed 's/skbaddr=[^ ]*/skbaddr=PTR/; s/ruleset=[1-9][0-9]*/ruleset=N/; s/ *$//')" \
 	"$(three "$fields")"
 
 # start NAME PROGRAM: runs bpftrace in the background. BEGIN runs once all probes are attached.
@@ -55,7 +57,7 @@ trace-cmd record -q -e iptables:ipt_verdict -o "$work/trace.dat" "${ping3[@]}" \
 	>"$work/cmd" 2>&1 || :
 check "trace-cmd: record and report print every field" \
 	"$(trace-cmd report -i "$work/trace.dat" 2>&1 |
-		sed -n 's/.* ipt_verdict: *//p' | sed 's/skbaddr=[^ ]*/skbaddr=PTR/')" \
+		sed -n 's/.* ipt_verdict: *//p' | sed 's/skbaddr=[^ ]*/skbaddr=PTR/; s/ruleset=[1-9][0-9]*/ruleset=N/')" \
 	"$(three "$fields")"
 
 done_testing

@@ -21,7 +21,7 @@ for table in raw mangle filter security; do
 done
 # The nat table sees packets only while connections are tracked.
 ipt router -t nat -A POSTROUTING -p gre -j MASQUERADE
-cookie=$(netns_cookie router)
+cookie=$(netns_cookie router) netns=$(netns_inode router)
 trace_on "net_cookie == $cookie"
 ping1 $server
 check "ipt_verdict: tables and chains of a forwarded packet and its reply" \
@@ -48,55 +48,54 @@ trace_on "table == 'filter' && hook == 2"
 ping1 -s 100 $server
 check "ipt_verdict: every field of a forwarded request" \
 	"$(any_rule | head -n 1)" \
-	"table=filter hook=FORWARD verdict=ACCEPT policy=1 rule=N in=r0 out=r1 skbaddr=PTR $(
-	)net_cookie=$cookie len=128 protocol=1 saddr=$client daddr=$server"
+	"table=filter hook=FORWARD verdict=ACCEPT queue=0 bypass=0 errno=0 policy=1 rule=N ruleset=N in=r0 out=r1 mark=0x0 ctstate=NEW skbaddr=PTR $(
+	)net_cookie=$cookie netns=$netns pf=2 len=128 protocol=1 saddr=$client daddr=$server"
 check "ipt_verdict: devices and addresses of the reply" \
 	"$(trace | sed -n 2p | grep -o ' in=.* out=[^ ]*\|saddr=.*')" \
 	" in=r1 out=r0
 saddr=$server daddr=$client"
 
-# verdict_of RULE...: prints what the event reports of a packet that meets this rule.
+# verdict_of RULE...: prints verdict, policy, queue, bypass and errno of a packet that meets this
+# rule.
 verdict_of() {
 	ipt router -I FORWARD "$@"
 	trace_on "table == 'filter' && hook == 2 && in == 'r0'"
 	lost_ping $server
 	events 1
-	trace | head -n 1 | sed 's/.*verdict=\(.*\) rule=.*/\1/'
+	trace | head -n 1 | columns verdict policy queue bypass errno
 	ipt router -D FORWARD "$@"
 }
 
-check "ipt_verdict: ACCEPT of a rule" "$(verdict_of -p icmp -j ACCEPT)" "ACCEPT policy=0"
-check "ipt_verdict: DROP of a rule" "$(verdict_of -p icmp -j DROP)" "DROP policy=0"
-check "ipt_verdict: REJECT is DROP" "$(verdict_of -p icmp -j REJECT)" "DROP policy=0"
-check "ipt_verdict: QUEUE has queue 0" "$(verdict_of -p icmp -j QUEUE)" "QUEUE queue=0"
+check "ipt_verdict: ACCEPT of a rule" "$(verdict_of -p icmp -j ACCEPT)" "ACCEPT 0 0 0 0"
+check "ipt_verdict: DROP of a rule" "$(verdict_of -p icmp -j DROP)" "DROP 0 0 0 0"
+check "ipt_verdict: REJECT is DROP" "$(verdict_of -p icmp -j REJECT)" "DROP 0 0 0 0"
+check "ipt_verdict: QUEUE has queue 0" "$(verdict_of -p icmp -j QUEUE)" "QUEUE 0 0 0 0"
 check "ipt_verdict: NFQUEUE has its queue number" \
-	"$(verdict_of -p icmp -j NFQUEUE --queue-num 4711)" "QUEUE queue=4711"
+	"$(verdict_of -p icmp -j NFQUEUE --queue-num 4711)" "QUEUE 0 4711 0 0"
 check "ipt_verdict: NFQUEUE has the highest queue number" \
-	"$(verdict_of -p icmp -j NFQUEUE --queue-num 65535)" "QUEUE queue=65535"
+	"$(verdict_of -p icmp -j NFQUEUE --queue-num 65535)" "QUEUE 0 65535 0 0"
 check "ipt_verdict: MARK leaves the verdict to the policy" \
-	"$(verdict_of -p icmp -j MARK --set-mark 1)" "ACCEPT policy=1"
+	"$(verdict_of -p icmp -j MARK --set-mark 1)" "ACCEPT 1 0 0 0"
 
 ipt router -P FORWARD DROP
-check "ipt_verdict: DROP of the policy" "$(verdict_of -p udp)" "DROP policy=1"
+check "ipt_verdict: DROP of the policy" "$(verdict_of -p udp)" "DROP 1 0 0 0"
 check "ipt_verdict: ACCEPT of a rule before policy DROP" \
-	"$(verdict_of -p icmp -j ACCEPT)" "ACCEPT policy=0"
+	"$(verdict_of -p icmp -j ACCEPT)" "ACCEPT 0 0 0 0"
 ipt router -P FORWARD ACCEPT
 
-# raw_verdict COMPARISON: prints whether a request gets its reply, and the number of events
-# whose verdict satisfies COMPARISON. Queue 1 has no listener: with bypass, packets pass.
-raw_verdict() {
-	trace_on "table == 'filter' && hook == 2 && verdict $1"
+# queued FILTER: prints whether a request gets its reply, and the number of events of QUEUE that
+# satisfy FILTER. Queue 1 has no listener: with bypass, packets pass.
+queued() {
+	trace_on "table == 'filter' && hook == 2 && verdict == 3 && queue == 1 && $1"
 	in_net client ping -qc 1 -W 1 $server >/dev/null 2>&1 && echo passed || echo lost
 	events 1
 	trace | wc -l
 }
 ipt router -A FORWARD -p icmp --icmp-type echo-request -j NFQUEUE --queue-num 1
-check "ipt_verdict: NFQUEUE without bypass: raw verdict, packet lost" \
-	"$(raw_verdict "== 0x10003")" $'lost\n1'
+check "ipt_verdict: NFQUEUE without bypass: packet lost" "$(queued "bypass == 0")" $'lost\n1'
 ipt router -F FORWARD
 ipt router -A FORWARD -p icmp --icmp-type echo-request -j NFQUEUE --queue-num 1 --queue-bypass
-check "ipt_verdict: NFQUEUE with bypass: raw verdict, packet passed" \
-	"$(raw_verdict "== 0x18003")" $'passed\n1'
+check "ipt_verdict: NFQUEUE with bypass: packet passed" "$(queued "bypass == 1")" $'passed\n1'
 ipt router -F FORWARD
 
 # SYNPROXY replies to the SYN itself and steals it.
@@ -108,8 +107,8 @@ syn $server 80
 events 1
 check "ipt_verdict: STOLEN: every field; packet, length and addresses are 0" \
 	"$(any_rule | head -n 1)" \
-	"table=filter hook=FORWARD verdict=STOLEN policy=0 rule=N in=r0 out=r1 skbaddr=NULL $(
-	)net_cookie=$cookie len=0 protocol=0 saddr=0.0.0.0 daddr=0.0.0.0"
+	"table=filter hook=FORWARD verdict=STOLEN queue=0 bypass=0 errno=0 policy=0 rule=N ruleset=N in=r0 out=r1 mark=0x0 ctstate=NONE skbaddr=NULL $(
+	)net_cookie=$cookie netns=$netns pf=2 len=0 protocol=0 saddr=0.0.0.0 daddr=0.0.0.0"
 trace_on "verdict == 2 && skbaddr != 0"
 syn $server 80
 settle
