@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Maps offsets to rules while the filter table of this network namespace is replaced.
+
+Each rule matches one port and has this port in its comment; the length of a packet tells its
+port. Snapshots of the table are taken all the time. A snapshot is believed for a ruleset if an
+event of this ruleset was received before it, and another one was recorded after it.
+
+Prints the numbers of rulesets in the events, of events with a rule, of those whose ruleset has a
+snapshot, of wrong rules among them, and of wrong rules if a snapshot were believed until the
+next one."""
+
+import argparse
+import collections
+import pathlib
+import os
+import random
+import re
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.append(os.environ["KTREE"] + "/tools/testing/selftests/iptverdict")
+import ruleset  # pylint: disable=import-error,wrong-import-position
+
+INSTANCE = pathlib.Path("/sys/kernel/tracing/instances/snapshots")
+PORTS = range(1001, 1017)
+# The sender's payload for port 1001 has 101 bytes, and so on.
+PORT_OF_LEN_0 = 1001 - 101 - 28
+
+EVENT = re.compile(r" (\d+\.\d+): ipt_verdict: .* rule=(\S+) ruleset=(\d+) .* len=(\d+) ")
+# The trace prints microseconds.
+ROUNDING = 1e-6
+
+Event = collections.namedtuple("Event", "time ruleset rule port")
+# known: the newest ruleset in the events that were received before.
+Snapshot = collections.namedtuple("Snapshot", "known end rules")
+
+
+def random_table():
+    """Returns a table for iptables-restore: some ports, in any order and at any offset."""
+    lines = ["*filter", ":FORWARD ACCEPT"]
+    lines += [f"-A FORWARD -s 192.0.2.{i} -j ACCEPT" for i in range(random.randrange(8))]
+    lines += [f"-A FORWARD -p udp --dport {port} -m comment --comment {port} -j ACCEPT"
+              for port in random.sample(PORTS, 12)]
+    return "\n".join(lines + ["COMMIT", ""])
+
+
+def replace(number):
+    """Replaces the table this many times, for some milliseconds each."""
+    with subprocess.Popen(["iptables-legacy-restore", "-w"], stdin=subprocess.PIPE,
+                          text=True) as restore:
+        for _ in range(number):
+            restore.stdin.write(random_table())
+            restore.stdin.flush()
+            time.sleep(random.uniform(0, 0.04))
+        restore.stdin.close()
+        if restore.wait():
+            sys.exit("iptverdict: snapshots.py: iptables-legacy-restore failed")
+
+
+class Events:
+    """The events of the table, as they are received."""
+
+    def __init__(self):
+        # pylint: disable-next=consider-using-with
+        self.pipe = os.open(INSTANCE / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
+        self.rest, self.all, self.newest = "", [], 0
+
+    def receive(self):
+        """Adds the events that have been recorded."""
+        while True:
+            try:
+                data = os.read(self.pipe, 1 << 16).decode()
+            except BlockingIOError:
+                return
+            if not data:
+                return
+            *lines, self.rest = (self.rest + data).split("\n")
+            for match in filter(None, map(EVENT.search, lines)):
+                event = Event(float(match[1]), int(match[3]), int(match[2]),
+                              int(match[4]) + PORT_OF_LEN_0)
+                self.all.append(event)
+                self.newest = max(self.newest, event.ruleset)
+
+
+def follow(number):
+    """Replaces the table, and returns the events and the snapshots meanwhile."""
+    events, snapshots = Events(), []
+    replacer = threading.Thread(target=replace, args=[number])
+    replacer.start()
+    while replacer.is_alive():
+        events.receive()
+        known = events.newest
+        rules = {offset: (place, comment) for offset, _, place, _, comment in
+                 ruleset.entries("filter", ruleset.BLOBS["ipv4"])}
+        snapshots.append(Snapshot(known, time.monotonic(), rules))
+    replacer.join()
+    time.sleep(0.2)
+    events.receive()
+    return events.all, snapshots
+
+
+def is_wrong(event, rules):
+    """Returns whether these rules have another rule at the offset than the packet's."""
+    place, comment = rules.get(event.rule, (None, None))
+    if place == "policy":
+        return str(event.port) in (comment for _, comment in rules.values())
+    return comment != str(event.port)
+
+
+def main():
+    """Prints the result of a number of replacements."""
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("replacements", type=int)
+    args = parser.parse_args()
+    events, snapshots = follow(args.replacements)
+
+    last = {}
+    for event in events:
+        last[event.ruleset] = max(event.time, last.get(event.ruleset, 0))
+    believed = {snapshot.known: snapshot.rules for snapshot in snapshots
+                if last.get(snapshot.known, 0) > snapshot.end + ROUNDING}
+
+    with_rule = [event for event in events if event.rule >= 0]
+    resolved = [event for event in with_rule if event.ruleset in believed]
+    wrong = sum(is_wrong(event, believed[event.ruleset]) for event in resolved)
+    naive, at = 0, 0
+    for event in sorted(with_rule):
+        while at + 1 < len(snapshots) and snapshots[at + 1].end < event.time:
+            at += 1
+        naive += is_wrong(event, snapshots[at].rules)
+    print(len(last), len(with_rule), len(resolved), wrong, naive)
+
+
+if __name__ == "__main__":
+    main()
