@@ -7,11 +7,12 @@
 //! atomic instruction; any CPU may read the copy of any other.
 //!
 //! References to a copy are not available, because other contexts on the same CPU may change it at
-//! any time. Integers are accessed by [`percpu::field!`], which selects a field in all copies.
+//! any time. Integers are accessed by a [`PerCpuPtr`], and [`percpu::project!`] selects a field or
+//! an element in all copies.
 //!
 //! C header: [`include/linux/percpu.h`](srctree/include/linux/percpu.h)
 //!
-//! [`percpu::field!`]: crate::percpu::field
+//! [`percpu::project!`]: crate::percpu::project
 //!
 //! # Examples
 //!
@@ -23,19 +24,19 @@
 //!
 //! #[derive(Zeroable)]
 //! struct Traffic {
-//!     packets: u64,
-//!     bytes: u64,
+//!     packets: usize,
+//!     bytes: usize,
 //! }
 //!
 //! let traffic = PerCpu::<[Traffic; 4]>::new_zeroed(GFP_KERNEL)?;
 //!
-//! // Allowed in any context, including interrupts.
-//! percpu::field!(traffic, [build: 2].packets).add(1);
-//! percpu::field!(traffic, [build: 2].bytes).add(1500);
+//! // Allowed in interrupts, too.
+//! percpu::project!(traffic, [build: 2].packets).this_cpu_add(1);
+//! percpu::project!(traffic, [build: 2].bytes).this_cpu_add(1500);
 //!
-//! assert_eq!(percpu::field!(traffic, [build: 2].packets).sum(), 1);
-//! assert_eq!(percpu::field!(traffic, [build: 2].bytes).sum(), 1500);
-//! assert_eq!(percpu::field!(traffic, [build: 3].bytes).sum(), 0);
+//! assert_eq!(percpu::project!(traffic, [build: 2].packets).sum(), 1);
+//! assert_eq!(percpu::project!(traffic, [build: 2].bytes).sum(), 1500);
+//! assert_eq!(percpu::project!(traffic, [build: 3].bytes).sum(), 0);
 //! # Ok::<(), Error>(())
 //! ```
 
@@ -44,7 +45,8 @@ use core::{
     mem::{
         align_of,
         needs_drop,
-        size_of, //
+        size_of,
+        ManuallyDrop, //
     },
     ptr::NonNull, //
 };
@@ -60,7 +62,8 @@ use crate::{
         CpuId, //
     },
     page::PAGE_SIZE,
-    prelude::*, //
+    prelude::*,
+    types::ForeignOwnable, //
 };
 
 /// The size of the largest per-CPU object in bytes: `PCPU_MIN_UNIT_SIZE` in C.
@@ -68,25 +71,24 @@ pub const MAX_SIZE: usize = 32 << 10;
 
 /// One `T` for every possible CPU, initially zeroed and freed on drop.
 ///
+/// C code can own it as a per-CPU pointer, by [`ForeignOwnable`].
+///
 /// # Examples
 ///
 /// ```
-/// use kernel::percpu::{
-///     self,
-///     PerCpu, //
-/// };
+/// use kernel::percpu::PerCpu;
 ///
-/// struct Packets(PerCpu<u64>);
+/// struct Packets(PerCpu<usize>);
 ///
 /// impl Packets {
 ///     fn count(&self) {
-///         percpu::field!(self.0).add(1);
+///         self.0.ptr().this_cpu_add(1);
 ///     }
 /// }
 ///
 /// let packets = Packets(PerCpu::new_zeroed(GFP_KERNEL)?);
 /// packets.count();
-/// assert_eq!(percpu::field!(packets.0).sum(), 1);
+/// assert_eq!(packets.0.ptr().sum(), 1);
 /// # Ok::<(), Error>(())
 /// ```
 ///
@@ -94,14 +96,14 @@ pub const MAX_SIZE: usize = 32 << 10;
 ///
 /// `ptr` was returned by the per-CPU allocator for the layout of `T` and is not freed before
 /// `self` is dropped; the copy of every possible CPU is a valid `T`, and is only accessed by
-/// [`Field`].
+/// [`PerCpuPtr`].
 pub struct PerCpu<T> {
     ptr: NonNull<T>,
     _copies: PhantomData<T>,
 }
 
 // SAFETY: The allocation belongs to no thread, and the copies are only accessed as integers, by
-// `Field`, which is free of data races.
+// `PerCpuPtr`, which is free of data races.
 unsafe impl<T> Send for PerCpu<T> {}
 
 // SAFETY: As above.
@@ -110,19 +112,17 @@ unsafe impl<T> Sync for PerCpu<T> {}
 impl<T: Zeroable> PerCpu<T> {
     /// Allocates a zeroed copy of `T` for every possible CPU.
     ///
-    /// May sleep if `flags` allow it. The build fails if `T` is larger than [`MAX_SIZE`].
+    /// May sleep if `flags` allow it. The build fails if `T` is larger than [`MAX_SIZE`] bytes or
+    /// has no size.
     ///
     /// # Examples
     ///
     /// ```
-    /// use kernel::percpu::{
-    ///     self,
-    ///     PerCpu, //
-    /// };
+    /// use kernel::percpu::PerCpu;
     ///
-    /// let counter = PerCpu::<u64>::new_zeroed(GFP_KERNEL)?;
+    /// let counter = PerCpu::<usize>::new_zeroed(GFP_KERNEL)?;
     ///
-    /// assert_eq!(percpu::field!(counter).sum(), 0);
+    /// assert_eq!(counter.ptr().sum(), 0);
     /// # Ok::<(), Error>(())
     /// ```
     pub fn new_zeroed(flags: Flags) -> Result<Self, AllocError> {
@@ -147,103 +147,191 @@ impl<T: Zeroable> PerCpu<T> {
 }
 
 impl<T> PerCpu<T> {
-    /// Returns the per-CPU pointer, which can be projected but not dereferenced.
-    #[doc(hidden)]
-    #[inline(always)]
-    pub fn as_ptr(&self) -> *mut T {
-        self.ptr.as_ptr()
-    }
-
-    /// Selects the field at `ptr` in all copies of `self`.
+    /// Returns the per-CPU pointer.
     ///
-    /// # Safety
+    /// # Examples
     ///
-    /// `ptr` must be a projection of [`Self::as_ptr`].
-    #[doc(hidden)]
+    /// ```
+    /// use kernel::percpu::PerCpu;
+    ///
+    /// let counter = PerCpu::<u32>::new_zeroed(GFP_KERNEL)?;
+    ///
+    /// counter.ptr().this_cpu_add(1);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline(always)]
-    pub unsafe fn field<F>(&self, ptr: *mut F) -> Field<'_, F> {
-        // INVARIANT: By the safety requirement and the invariants of `Self`.
-        Field {
-            ptr,
-            _owner: PhantomData,
+    pub fn ptr(&self) -> PerCpuPtr<'_, T> {
+        // INVARIANT: By the invariants of `Self`, which cannot be dropped while it is borrowed.
+        PerCpuPtr {
+            ptr: self.ptr.as_ptr(),
+            _copies: PhantomData,
         }
     }
 }
 
 impl<T> Drop for PerCpu<T> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants, `ptr` is a live per-CPU allocation; all `Field`s that
+        // SAFETY: By the type invariants, `ptr` is a live per-CPU allocation; all `PerCpuPtr`s that
         // borrowed it are gone. A `T` needs no drop.
         unsafe { bindings::free_percpu(self.ptr.as_ptr().cast()) };
     }
 }
 
-/// A field in the copies of all CPUs, created by [`percpu::field!`](crate::percpu::field).
+// SAFETY: The per-CPU pointer is not null, and the allocator has aligned it for `T`.
+unsafe impl<T> ForeignOwnable for PerCpu<T> {
+    const FOREIGN_ALIGN: usize = align_of::<T>();
+
+    type Borrowed<'a>
+        = PerCpuPtr<'a, T>
+    where
+        Self: 'a;
+    type BorrowedMut<'a>
+        = PerCpuPtr<'a, T>
+    where
+        Self: 'a;
+
+    #[inline]
+    fn into_foreign(self) -> *mut c_void {
+        ManuallyDrop::new(self).ptr.as_ptr().cast()
+    }
+
+    #[inline]
+    unsafe fn from_foreign(ptr: *mut c_void) -> Self {
+        // INVARIANT: By the safety requirement, the pointer is that of a `Self` that was not
+        // dropped.
+        Self {
+            // SAFETY: `into_foreign` returned the pointer, and so it is not null.
+            ptr: unsafe { NonNull::new_unchecked(ptr.cast()) },
+            _copies: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn borrow<'a>(ptr: *mut c_void) -> PerCpuPtr<'a, T> {
+        // INVARIANT: By the safety requirement, the allocation is not freed before `'a` ends.
+        PerCpuPtr {
+            ptr: ptr.cast(),
+            _copies: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn borrow_mut<'a>(ptr: *mut c_void) -> PerCpuPtr<'a, T> {
+        // SAFETY: The requirements are stricter than those of `borrow`.
+        unsafe { Self::borrow(ptr) }
+    }
+}
+
+/// A per-CPU pointer: the `T` in the copies of all CPUs, borrowed for `'a`.
 ///
 /// # Examples
 ///
 /// ```
 /// use kernel::percpu::{
 ///     self,
-///     Field,
-///     PerCpu, //
+///     PerCpu,
+///     PerCpuPtr, //
 /// };
 ///
-/// fn count_both(packets: Field<'_, u64>, bytes: Field<'_, u64>, len: u32) {
-///     packets.add(1);
-///     bytes.add(len.into());
+/// /// Counts a packet of `len` bytes.
+/// fn count(traffic: PerCpuPtr<'_, [u32; 2]>, len: u32) {
+///     percpu::project!(traffic, [build: 0]).this_cpu_add(1);
+///     percpu::project!(traffic, [build: 1]).this_cpu_add(len);
 /// }
 ///
-/// let traffic = PerCpu::<[u64; 2]>::new_zeroed(GFP_KERNEL)?;
-/// let [packets, bytes] = [0, 1];
-/// count_both(
-///     percpu::field!(traffic, [build: packets]),
-///     percpu::field!(traffic, [build: bytes]),
-///     1500,
-/// );
+/// let traffic = PerCpu::new_zeroed(GFP_KERNEL)?;
+/// count(traffic.ptr(), 1500);
+/// assert_eq!(percpu::project!(traffic, [build: 1]).sum(), 1500);
 /// # Ok::<(), Error>(())
 /// ```
 ///
 /// # Invariants
 ///
-/// `ptr` is the per-CPU pointer of a field that is alive for `'a` on every possible CPU.
-pub struct Field<'a, F> {
-    ptr: *mut F,
-    _owner: PhantomData<&'a F>,
+/// `ptr` is the per-CPU pointer of a `T` that is alive for `'a` on every possible CPU.
+pub struct PerCpuPtr<'a, T> {
+    ptr: *mut T,
+    _copies: PhantomData<&'a T>,
 }
 
-impl<F: Integer> Field<'_, F> {
+impl<T> Clone for PerCpuPtr<'_, T> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for PerCpuPtr<'_, T> {}
+
+impl<'a, T> PerCpuPtr<'a, T> {
+    /// Returns the raw per-CPU pointer, which can be projected but not dereferenced.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn as_raw(self) -> *mut T {
+        self.ptr
+    }
+
+    /// Selects the `F` at `ptr` in all copies.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must be a projection of [`Self::as_raw`].
+    #[doc(hidden)]
+    #[inline(always)]
+    pub unsafe fn project<F>(self, ptr: *mut F) -> PerCpuPtr<'a, F> {
+        // INVARIANT: By the safety requirement and the invariants of `Self`.
+        PerCpuPtr {
+            ptr,
+            _copies: PhantomData,
+        }
+    }
+}
+
+// `percpu::project!` takes either of these.
+impl<'a, T> From<&'a PerCpu<T>> for PerCpuPtr<'a, T> {
+    #[inline(always)]
+    fn from(percpu: &'a PerCpu<T>) -> Self {
+        percpu.ptr()
+    }
+}
+
+impl<'a, T> From<&PerCpuPtr<'a, T>> for PerCpuPtr<'a, T> {
+    #[inline(always)]
+    fn from(ptr: &PerCpuPtr<'a, T>) -> Self {
+        *ptr
+    }
+}
+
+impl<T: PerCpuInteger> PerCpuPtr<'_, T> {
     /// Adds `value` to the copy of the current CPU, wrapping around at the limits.
     ///
     /// Callable from any context; neither preemption nor an interrupt can split the addition. On
-    /// x86-64, it is one instruction.
+    /// x86-64, it is one instruction. An NMI can split it, and one of the two additions may then be
+    /// lost, unless the architecture selects `ARCH_HAS_NMI_SAFE_THIS_CPU_OPS`, as x86, arm64, s390
+    /// and LoongArch do.
     ///
     /// # Examples
     ///
     /// ```
-    /// use kernel::percpu::{
-    ///     self,
-    ///     PerCpu, //
-    /// };
+    /// use kernel::percpu::PerCpu;
     ///
     /// let counter = PerCpu::<u32>::new_zeroed(GFP_KERNEL)?;
     ///
-    /// percpu::field!(counter).add(u32::MAX);
-    /// percpu::field!(counter).add(3);
+    /// counter.ptr().this_cpu_add(u32::MAX);
+    /// counter.ptr().this_cpu_add(3);
     /// # Ok::<(), Error>(())
     /// ```
     #[inline(always)]
-    pub fn add(self, value: F) {
+    pub fn this_cpu_add(self, value: T) {
         // SAFETY: By the type invariants.
-        unsafe { F::this_cpu_add(self.ptr, value) }
+        unsafe { T::this_cpu_add(self.ptr, value) }
     }
 }
 
-impl<F: ReadRemote> Field<'_, F> {
+impl<T: ReadRemote> PerCpuPtr<'_, T> {
     /// Reads the copy of `cpu`, which may be another CPU, online or offline.
     ///
-    /// The read cannot tear, but the value may be out of date, and reads of several fields are not
-    /// consistent with each other.
+    /// The read cannot tear, but the value may be out of date, and reads of several integers are
+    /// not consistent with each other. Callable from any context.
     ///
     /// # Examples
     ///
@@ -256,69 +344,67 @@ impl<F: ReadRemote> Field<'_, F> {
     /// let counter = PerCpu::<usize>::new_zeroed(GFP_KERNEL)?;
     ///
     /// for cpu in percpu::possible_cpus() {
-    ///     assert_eq!(percpu::field!(counter).read(cpu), 0);
+    ///     assert_eq!(counter.ptr().read(cpu), 0);
     /// }
     /// # Ok::<(), Error>(())
     /// ```
-    pub fn read(&self, cpu: PossibleCpu) -> F {
+    #[inline]
+    pub fn read(self, cpu: PossibleCpu) -> T {
         // SAFETY: `ptr` is a per-CPU pointer by the type invariants.
-        let ptr = unsafe { bindings::per_cpu_ptr(self.ptr.cast(), cpu.as_u32()) }.cast::<F>();
+        let ptr = unsafe { bindings::per_cpu_ptr(self.ptr.cast(), cpu.as_u32()) }.cast::<T>();
 
-        // SAFETY: The field of a possible CPU is alive. Its CPU may write it meanwhile: the access
-        // is volatile, and single by `F: ReadRemote`, as `READ_ONCE()` is.
+        // SAFETY: The copy of a possible CPU is alive. Its CPU may write it meanwhile: the access
+        // is volatile, and single by `T: ReadRemote`, as `READ_ONCE()` is.
         unsafe { ptr.read_volatile() }
     }
 
     /// Sums the copies of all possible CPUs, wrapping around at the limits.
     ///
-    /// The sum is exact if no CPU adds to the field meanwhile.
+    /// The sum is exact if no CPU adds meanwhile. Callable from any context, but visits all CPUs.
     ///
     /// # Examples
     ///
     /// ```
-    /// use kernel::percpu::{
-    ///     self,
-    ///     PerCpu, //
-    /// };
+    /// use kernel::percpu::PerCpu;
     ///
     /// let balance = PerCpu::<i32>::new_zeroed(GFP_KERNEL)?;
     ///
     /// // One CPU may subtract what another CPU has added.
-    /// percpu::field!(balance).add(3);
-    /// percpu::field!(balance).add(-3);
-    /// assert_eq!(percpu::field!(balance).sum(), 0);
+    /// balance.ptr().this_cpu_add(3);
+    /// balance.ptr().this_cpu_add(-3);
+    /// assert_eq!(balance.ptr().sum(), 0);
     /// # Ok::<(), Error>(())
     /// ```
-    pub fn sum(&self) -> F {
-        possible_cpus().fold(F::zeroed(), |sum, cpu| sum.wrapping_add(self.read(cpu)))
+    pub fn sum(self) -> T {
+        possible_cpus().fold(T::zeroed(), |sum, cpu| sum.wrapping_add(self.read(cpu)))
     }
 }
 
-/// An integer in per-CPU data, to which a CPU can add in its own copy.
+mod private {
+    pub trait Sealed {}
+}
+
+/// An integer that [`PerCpuPtr::this_cpu_add`] can add to.
 ///
 /// # Examples
 ///
 /// ```
 /// use kernel::percpu::{
-///     Field,
-///     Integer, //
+///     PerCpuInteger,
+///     PerCpuPtr, //
 /// };
 ///
-/// fn add_to_both<I: Integer>(first: Field<'_, I>, second: Field<'_, I>, value: I) {
-///     first.add(value);
-///     second.add(value);
+/// fn add_to_both<I: PerCpuInteger>(first: PerCpuPtr<'_, I>, second: PerCpuPtr<'_, I>, value: I) {
+///     first.this_cpu_add(value);
+///     second.this_cpu_add(value);
 /// }
 /// ```
-///
-/// # Safety
-///
-/// `this_cpu_add` must be free of data races with itself and with [`Field::read`].
-pub unsafe trait Integer: Copy + Zeroable {
-    /// Adds `value` to the field at `ptr` of this CPU.
+pub trait PerCpuInteger: private::Sealed + Copy + Zeroable {
+    /// Adds `value` to the integer at `ptr` of this CPU.
     ///
     /// # Safety
     ///
-    /// `ptr` must be the per-CPU pointer of a field that is alive on this CPU.
+    /// `ptr` must be the per-CPU pointer of an integer that is alive on this CPU.
     #[doc(hidden)]
     unsafe fn this_cpu_add(ptr: *mut Self, value: Self);
 
@@ -327,32 +413,33 @@ pub unsafe trait Integer: Copy + Zeroable {
     fn wrapping_add(self, other: Self) -> Self;
 }
 
-/// An [`Integer`] that is loaded in a single access, so that other CPUs may read it.
+/// A [`PerCpuInteger`] that is loaded in a single access, so that other CPUs may read it.
+///
+/// 64-bit integers are not among these on 32-bit machines, where such a read could tear.
 ///
 /// # Examples
 ///
 /// ```
 /// use kernel::percpu::{
 ///     self,
-///     Field,
+///     PerCpuPtr,
 ///     ReadRemote, //
 /// };
 ///
-/// fn largest<I: ReadRemote + Ord>(field: &Field<'_, I>) -> Option<I> {
-///     percpu::possible_cpus().map(|cpu| field.read(cpu)).max()
+/// fn largest<I: ReadRemote + Ord>(ptr: PerCpuPtr<'_, I>) -> Option<I> {
+///     percpu::possible_cpus().map(|cpu| ptr.read(cpu)).max()
 /// }
 /// ```
-///
-/// # Safety
-///
-/// An aligned volatile load of the type must be a single access of the machine.
-pub unsafe trait ReadRemote: Integer {}
+pub trait ReadRemote: PerCpuInteger {}
 
 macro_rules! impl_integer {
     ($($(#[$read:meta])? $type:ty => $add:ident($raw:ty),)*) => {$(
-        // SAFETY: `this_cpu_add()` is one read-modify-write with regard to everything that runs on
-        // this CPU, no other CPU writes, and its store cannot tear where `ReadRemote` holds.
-        unsafe impl Integer for $type {
+        impl private::Sealed for $type {}
+
+        // No data race: `this_cpu_add()` in C is one read-modify-write with regard to preemption
+        // and interrupts on this CPU, no other CPU writes, and its store cannot tear where
+        // `ReadRemote` is implemented.
+        impl PerCpuInteger for $type {
             #[inline(always)]
             unsafe fn this_cpu_add(ptr: *mut Self, value: Self) {
                 // SAFETY: By the safety requirement; `$raw` has the size of `Self`, and addition
@@ -367,8 +454,8 @@ macro_rules! impl_integer {
         }
 
         $(#[$read])?
-        // SAFETY: The type is not larger than a machine word.
-        unsafe impl ReadRemote for $type {}
+        // The type is not larger than a machine word.
+        impl ReadRemote for $type {}
     )*};
 }
 
@@ -423,6 +510,7 @@ impl PossibleCpu {
     /// // The current CPU is a possible CPU.
     /// assert!(PossibleCpu::new(CpuId::current()).is_some());
     /// ```
+    #[inline]
     pub fn new(cpu: CpuId) -> Option<Self> {
         // SAFETY: A `CpuId` is below `nr_cpu_ids`, and so within the mask.
         let possible = unsafe { bindings::cpu_possible(cpu.as_u32()) };
@@ -457,17 +545,17 @@ impl PossibleCpu {
 ///
 /// assert!(percpu::possible_cpus().count() >= 1);
 /// ```
+#[inline]
 pub fn possible_cpus() -> impl Iterator<Item = PossibleCpu> + Clone {
     (0..nr_cpu_ids())
         .filter_map(CpuId::from_u32)
         .filter_map(PossibleCpu::new)
 }
 
-/// Selects a field of a [`PerCpu`] in the copies of all CPUs, as a [`Field`].
+/// Selects a field or an element in the copies of all CPUs, as a [`PerCpuPtr`].
 ///
-/// The first argument is a place expression of type [`PerCpu`], the rest is a projection in the
-/// syntax of [`ptr::project!`](crate::ptr::project). Without a projection, the field is the whole
-/// `T`.
+/// The first argument is a place expression of type [`PerCpu`] or [`PerCpuPtr`], the rest is a
+/// projection in the syntax of [`ptr::project!`](crate::ptr::project).
 ///
 /// # Examples
 ///
@@ -477,28 +565,29 @@ pub fn possible_cpus() -> impl Iterator<Item = PossibleCpu> + Clone {
 ///     PerCpu, //
 /// };
 ///
-/// let table = PerCpu::<[[u64; 2]; 8]>::new_zeroed(GFP_KERNEL)?;
+/// let table = PerCpu::<[[usize; 2]; 8]>::new_zeroed(GFP_KERNEL)?;
 /// let row = 5;
 ///
 /// // An index that is only known at run time is checked at run time ...
-/// percpu::field!(table, [try: row][build: 0]).add(7);
+/// percpu::project!(table, [try: row][build: 0]).this_cpu_add(7);
 ///
 /// // ... unless the compiler can prove that it is in bounds.
-/// assert_eq!(percpu::field!(table, [build: row & 7][build: 0]).sum(), 7);
+/// let row = percpu::project!(table, [build: row & 7]);
+/// assert_eq!(percpu::project!(row, [build: 0]).sum(), 7);
 /// # Ok::<(), Error>(())
 /// ```
 #[macro_export]
 #[doc(hidden)]
-macro_rules! percpu_field {
-    ($percpu:expr $(, $($proj:tt)*)?) => {{
-        let percpu: &$crate::percpu::PerCpu<_> = &$percpu;
-        let ptr = $crate::ptr::project!(mut percpu.as_ptr(), $($($proj)*)?);
-        // SAFETY: `ptr` is a projection of `percpu.as_ptr()`.
-        unsafe { percpu.field(ptr) }
+macro_rules! percpu_project {
+    ($percpu:expr, $($proj:tt)+) => {{
+        let base: $crate::percpu::PerCpuPtr<'_, _> = ::core::convert::From::from(&$percpu);
+        let ptr = $crate::ptr::project!(mut base.as_raw(), $($proj)+);
+        // SAFETY: `ptr` is a projection of `base.as_raw()`.
+        unsafe { base.project(ptr) }
     }};
 }
 #[doc(inline)]
-pub use percpu_field as field;
+pub use percpu_project as project;
 
 #[cfg(CONFIG_RUST_PERCPU_KUNIT_TEST)]
 #[macros::kunit_tests(rust_percpu)]
@@ -519,12 +608,12 @@ mod tests {
             ($($type:ty),*) => {$(
                 let counter = PerCpu::<$type>::new_zeroed(GFP_KERNEL)?;
 
-                percpu::field!(counter).add(<$type>::MAX);
-                assert_eq!(percpu::field!(counter).sum(), <$type>::MAX);
-                percpu::field!(counter).add(1);
-                assert_eq!(percpu::field!(counter).sum(), <$type>::MIN);
-                percpu::field!(counter).add((0 as $type).wrapping_sub(1));
-                assert_eq!(percpu::field!(counter).sum(), <$type>::MAX);
+                counter.ptr().this_cpu_add(<$type>::MAX);
+                assert_eq!(counter.ptr().sum(), <$type>::MAX);
+                counter.ptr().this_cpu_add(1);
+                assert_eq!(counter.ptr().sum(), <$type>::MIN);
+                counter.ptr().this_cpu_add((0 as $type).wrapping_sub(1));
+                assert_eq!(counter.ptr().sum(), <$type>::MAX);
             )*};
         }
         wraps!(u32, i32, usize, isize);
@@ -537,11 +626,11 @@ mod tests {
     fn add_leaves_neighbours_unchanged() -> Result {
         let counters = PerCpu::<[[u32; 3]; 2]>::new_zeroed(GFP_KERNEL)?;
 
-        percpu::field!(counters, [build: 0][build: 1]).add(u32::MAX);
-        percpu::field!(counters, [build: 0][build: 1]).add(2);
+        percpu::project!(counters, [build: 0][build: 1]).this_cpu_add(u32::MAX);
+        percpu::project!(counters, [build: 0][build: 1]).this_cpu_add(2);
         for (row, column, value) in [(0, 0, 0), (0, 1, 1), (0, 2, 0), (1, 0, 0)] {
             assert_eq!(
-                percpu::field!(counters, [try: row][try: column]).sum(),
+                percpu::project!(counters, [try: row][try: column]).sum(),
                 value
             );
         }
@@ -552,7 +641,7 @@ mod tests {
     fn an_index_out_of_bounds_is_an_error() -> Result {
         let counters = PerCpu::<[u32; 3]>::new_zeroed(GFP_KERNEL)?;
         let add = |index: usize| -> Result {
-            percpu::field!(counters, [try: index]).add(1);
+            percpu::project!(counters, [try: index]).this_cpu_add(1);
             Ok(())
         };
 
@@ -563,7 +652,7 @@ mod tests {
     }
 
     struct Work {
-        total: PerCpu<u64>,
+        total: PerCpu<usize>,
         by_two: PerCpu<[i32; 2]>,
     }
 
@@ -573,8 +662,8 @@ mod tests {
         let work = unsafe { &*data.cast::<Work>() };
 
         for _ in 0..=CpuId::current().as_u32() {
-            percpu::field!(work.total).add(1);
-            percpu::field!(work.by_two, [build: 1]).add(-2);
+            work.total.ptr().this_cpu_add(1);
+            percpu::project!(work.by_two, [build: 1]).this_cpu_add(-2);
         }
     }
 
@@ -605,19 +694,15 @@ mod tests {
                     &raw mut bindings::__cpu_online_mask,
                 )
             };
-            let added = if online {
-                u64::from(cpu.as_u32()) + 1
-            } else {
-                0
-            };
+            let added = if online { cpu.as_u32() as usize + 1 } else { 0 };
 
-            assert_eq!(percpu::field!(data.total).read(cpu), added);
-            let by_two = percpu::field!(data.by_two, [build: 1]).read(cpu);
+            assert_eq!(data.total.ptr().read(cpu), added);
+            let by_two = percpu::project!(data.by_two, [build: 1]).read(cpu);
             assert_eq!(by_two, -2 * added as i32);
             sum += added;
         }
-        assert_eq!(percpu::field!(data.total).sum(), sum);
-        assert_eq!(percpu::field!(data.by_two, [build: 0]).sum(), 0);
+        assert_eq!(data.total.ptr().sum(), sum);
+        assert_eq!(percpu::project!(data.by_two, [build: 0]).sum(), 0);
         Ok(())
     }
 
@@ -650,9 +735,31 @@ mod tests {
         }
 
         let lines = PerCpu::<[Line; 2]>::new_zeroed(GFP_KERNEL)?;
-        assert_eq!(lines.as_ptr() as usize % 64, 0);
-        percpu::field!(lines, [build: 1].value).add(1);
-        assert_eq!(percpu::field!(lines, [build: 0].value).sum(), 0);
+        assert_eq!(lines.ptr().as_raw() as usize % 64, 0);
+        percpu::project!(lines, [build: 1].value).this_cpu_add(1);
+        assert_eq!(percpu::project!(lines, [build: 0].value).sum(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn owned_by_c() -> Result {
+        let counters = PerCpu::<[usize; 2]>::new_zeroed(GFP_KERNEL)?;
+        let raw = counters.ptr().as_raw();
+        percpu::project!(counters, [build: 1]).this_cpu_add(1);
+
+        let foreign = counters.into_foreign();
+        assert_eq!(foreign.cast(), raw);
+        assert_eq!(foreign as usize % PerCpu::<[usize; 2]>::FOREIGN_ALIGN, 0);
+        {
+            // SAFETY: The pointer is that of `into_foreign()`, and the borrow ends before
+            // `from_foreign()`.
+            let borrowed = unsafe { PerCpu::<[usize; 2]>::borrow(foreign) };
+            percpu::project!(borrowed, [build: 1]).this_cpu_add(2);
+        }
+
+        // SAFETY: As above, and not done before.
+        let counters = unsafe { PerCpu::<[usize; 2]>::from_foreign(foreign) };
+        assert_eq!(percpu::project!(counters, [build: 1]).sum(), 3);
         Ok(())
     }
 

@@ -14,14 +14,14 @@
 //!
 //! 1. Find the tracepoint in `include/trace/events/`. Its `TP_PROTO()` lists the arguments that a
 //!    probe receives. If the `kernel` crate does not have the tracepoint yet, add it with
-//!    [`define_tracepoint!`](kernel::tracepoint::define_tracepoint), which converts the pointers
-//!    of C to safe types, as `rust/kernel/net/iptables.rs` does for this module. The compiler
-//!    checks the arguments against the C prototype.
-//! 2. Define a type for the data, here [`Counters`]. All CPUs share it and use it at the same
-//!    time, so it must be [`Sync`]. [`PerCpu`] gives each CPU its own copy of a counter; adding to
-//!    it is a single instruction, without a lock.
-//! 3. Implement [`Probe`] for this type. Its method runs on each event, here for each packet. It
-//!    must not sleep, and should be short.
+//!    [`impl_tracepoint!`](kernel::tracepoint::impl_tracepoint), which converts the pointers of C
+//!    to safe types, as `rust/kernel/net/iptables.rs` does for this module. The compiler checks
+//!    the arguments against the C prototype.
+//! 2. Choose the data, here [`Counts`]. All CPUs share it and use it at the same time.
+//!    [`PerCpu`] gives each CPU its own copy; adding to a counter in it is a single instruction,
+//!    without a lock. Other data is in a [`KBox`] or an `Arc`, and must be [`Sync`].
+//! 3. Implement [`Probe`] for a type, here [`CountVerdict`]. Its function runs on each event, here
+//!    for each packet. It must not sleep, and should be short.
 //! 4. Create a [`Registration`] and keep it: the probe is called until the registration is
 //!    dropped, here when the module is unloaded. The registration also gives access to the data.
 //! 5. Show the data, here in debugfs files.
@@ -41,12 +41,14 @@ use kernel::{
         netfilter::{
             self,
             Action, //
-        }, //
+        },
+        SkBuff, //
     },
     new_mutex,
     percpu::{
         self,
-        PerCpu, //
+        PerCpu,
+        PerCpuPtr, //
     },
     prelude::*,
     sync::Mutex,
@@ -88,69 +90,73 @@ impl Count {
 const COUNTS: usize = 1 << 9;
 
 fn index(table: TableKind, hook: u8, action: Action) -> usize {
-    ((table as u32) << 6 | u32::from(hook & 7) << 3 | action as u32) as usize
+    ((table as u32) << 5 | u32::from(hook & 7) << 3 | action as u32) as usize
 }
 
-/// The counters of all CPUs for the verdicts of one event.
-struct Counters(PerCpu<[Count; COUNTS]>);
+/// The counters of a CPU for the verdicts of one event.
+type Counts = [Count; COUNTS];
 
-impl<T> Probe<T> for Counters
+/// Counts each verdict of an event.
+struct CountVerdict;
+
+impl<T> Probe<T> for CountVerdict
 where
     T: for<'a> Tracepoint<Args<'a> = Event<'a>>,
 {
-    fn probe(&self, event: Event<'_>) {
+    type Data = PerCpu<Counts>;
+
+    fn probe(counts: PerCpuPtr<'_, Counts>, event: Event<'_>) {
         let (table, hook) = (event.table.kind(), event.state.number());
         let index = index(table, hook, event.verdict.action());
+        // A stolen packet adds no bytes: it may already be freed.
+        let bytes = event.skb.map_or(0, SkBuff::len);
 
-        percpu::field!(self.0, [build: index].packets).add(1);
-        // A stolen packet may already be freed.
-        if let Some(skb) = event.skb {
-            percpu::field!(self.0, [build: index].bytes).add(skb.len().into());
-        }
+        percpu::project!(counts, [build: index].packets).this_cpu_add(1);
+        percpu::project!(counts, [build: index].bytes).this_cpu_add(bytes.into());
     }
 }
 
-impl Counters {
-    /// Returns the count of `cpu` at `index` since the module was loaded.
-    fn read(&self, cpu: percpu::PossibleCpu, index: usize) -> Count {
-        Count {
-            packets: percpu::field!(self.0, [build: index % COUNTS].packets).read(cpu),
-            bytes: percpu::field!(self.0, [build: index % COUNTS].bytes).read(cpu),
+/// Returns the count of `cpu` at `index` since the module was loaded.
+fn read(counts: PerCpuPtr<'_, Counts>, cpu: percpu::PossibleCpu, index: usize) -> Count {
+    Count {
+        packets: percpu::project!(counts, [build: index % COUNTS].packets).read(cpu),
+        bytes: percpu::project!(counts, [build: index % COUNTS].bytes).read(cpu),
+    }
+}
+
+/// Returns the count of `cpu` at `index` since the snapshot `base`, which may be empty.
+fn since(
+    base: &[Count],
+    counts: PerCpuPtr<'_, Counts>,
+    cpu: percpu::PossibleCpu,
+    index: usize,
+) -> Count {
+    let then = base.get(cpu.as_u32() as usize * COUNTS + index).copied();
+    let then = then.unwrap_or(Count::zeroed());
+    read(counts, cpu, index).zip(then, u64::wrapping_sub)
+}
+
+/// Returns the counts of all CPUs: `COUNTS` values for each CPU number up to the last CPU.
+fn snapshot(counts: PerCpuPtr<'_, Counts>) -> Result<KVVec<Count>> {
+    let mut snapshot = KVVec::new();
+    for cpu in percpu::possible_cpus() {
+        snapshot.resize(cpu.as_u32() as usize * COUNTS, Count::zeroed(), GFP_KERNEL)?;
+        for index in 0..COUNTS {
+            snapshot.push(read(counts, cpu, index), GFP_KERNEL)?;
         }
     }
-
-    /// Returns the count of `cpu` at `index` since the snapshot `base`, which may be empty.
-    fn since(&self, base: &[Count], cpu: percpu::PossibleCpu, index: usize) -> Count {
-        let then = base.get(cpu.as_u32() as usize * COUNTS + index).copied();
-        let then = then.unwrap_or(Count::zeroed());
-        self.read(cpu, index).zip(then, u64::wrapping_sub)
-    }
-
-    /// Returns the counts of all CPUs: `COUNTS` values for each CPU number up to the last CPU.
-    fn snapshot(&self) -> Result<KVVec<Count>> {
-        let mut counts = KVVec::new();
-        for cpu in percpu::possible_cpus() {
-            counts.resize(cpu.as_u32() as usize * COUNTS, Count::zeroed(), GFP_KERNEL)?;
-            for index in 0..COUNTS {
-                counts.push(self.read(cpu, index), GFP_KERNEL)?;
-            }
-        }
-        Ok(counts)
-    }
+    Ok(snapshot)
 }
 
 // Registration.
 
 #[pin_data]
 struct Stats {
-    #[pin]
-    ipv4: Registration<iptables::IptVerdict, Counters>,
+    ipv4: Registration<iptables::IptVerdict, CountVerdict>,
     #[cfg(CONFIG_IP6_NF_IPTABLES_LEGACY)]
-    #[pin]
-    ipv6: Registration<iptables::Ip6tVerdict, Counters>,
+    ipv6: Registration<iptables::Ip6tVerdict, CountVerdict>,
     #[cfg(CONFIG_IP_NF_ARPTABLES)]
-    #[pin]
-    arp: Registration<iptables::ArptVerdict, Counters>,
+    arp: Registration<iptables::ArptVerdict, CountVerdict>,
 
     /// The baseline: the counters of each family at the last reset, or empty before the first.
     ///
@@ -163,23 +169,23 @@ impl Stats {
     /// Registers the probes.
     fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            ipv4 <- Registration::new(Counters(PerCpu::new_zeroed(GFP_KERNEL)?)),
+            ipv4: Registration::new(PerCpu::new_zeroed(GFP_KERNEL)?)?,
             #[cfg(CONFIG_IP6_NF_IPTABLES_LEGACY)]
-            ipv6 <- Registration::new(Counters(PerCpu::new_zeroed(GFP_KERNEL)?)),
+            ipv6: Registration::new(PerCpu::new_zeroed(GFP_KERNEL)?)?,
             #[cfg(CONFIG_IP_NF_ARPTABLES)]
-            arp <- Registration::new(Counters(PerCpu::new_zeroed(GFP_KERNEL)?)),
+            arp: Registration::new(PerCpu::new_zeroed(GFP_KERNEL)?)?,
             base <- new_mutex!([const { KVVec::new() }; 3]),
         })
     }
 
     /// Returns the name of each family, its chains by hook number, and its counters.
-    fn families(&self) -> impl IntoIterator<Item = (&str, &[&str], &Counters)> {
+    fn families(&self) -> impl IntoIterator<Item = (&str, &[&str], PerCpuPtr<'_, Counts>)> {
         [
-            ("ipv4", &netfilter::Hook::CHAINS[..], &*self.ipv4),
+            ("ipv4", &netfilter::Hook::CHAINS[..], self.ipv4.data()),
             #[cfg(CONFIG_IP6_NF_IPTABLES_LEGACY)]
-            ("ipv6", &netfilter::Hook::CHAINS[..], &*self.ipv6),
+            ("ipv6", &netfilter::Hook::CHAINS[..], self.ipv6.data()),
             #[cfg(CONFIG_IP_NF_ARPTABLES)]
-            ("arp", &netfilter::ArpHook::CHAINS[..], &*self.arp),
+            ("arp", &netfilter::ArpHook::CHAINS[..], self.arp.data()),
         ]
     }
 
@@ -194,8 +200,8 @@ impl Stats {
 
         let mut base = self.base.lock();
         let mut now = [const { KVVec::new() }; 3];
-        for (number, (_, _, counters)) in self.families().into_iter().enumerate() {
-            now[number] = counters.snapshot()?;
+        for (number, (_, _, counts)) in self.families().into_iter().enumerate() {
+            now[number] = snapshot(counts)?;
         }
         *base = now;
         Ok(())
@@ -208,10 +214,10 @@ impl Stats {
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let base = self.base.lock();
         writeln!(f, "family table chain verdict packets bytes")?;
-        for (number, (family, chains, counters)) in self.families().into_iter().enumerate() {
+        for (number, (family, chains, counts)) in self.families().into_iter().enumerate() {
             lines(f, fmt!("{family}"), chains, |index| {
                 percpu::possible_cpus().fold(Count::zeroed(), |sum, cpu| {
-                    sum.zip(counters.since(&base[number], cpu, index), u64::wrapping_add)
+                    sum.zip(since(&base[number], counts, cpu, index), u64::wrapping_add)
                 })
             })?;
         }
@@ -221,10 +227,10 @@ impl Stats {
     fn show_percpu(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let base = self.base.lock();
         writeln!(f, "family cpu table chain verdict packets bytes")?;
-        for (number, (family, chains, counters)) in self.families().into_iter().enumerate() {
+        for (number, (family, chains, counts)) in self.families().into_iter().enumerate() {
             for cpu in percpu::possible_cpus() {
                 lines(f, fmt!("{family} {}", cpu.as_u32()), chains, |index| {
-                    counters.since(&base[number], cpu, index)
+                    since(&base[number], counts, cpu, index)
                 })?;
             }
         }
@@ -263,12 +269,11 @@ struct IptVerdictModule {
 
 impl kernel::InPlaceModule for IptVerdictModule {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        let debugfs =
-            Scope::dir_of::<crate::LocalModule, _, _>(Stats::new(), c"iptverdict", |stats, dir| {
-                dir.read_callback_file(c"stats", stats, &Stats::show);
-                dir.read_callback_file(c"percpu", stats, &Stats::show_percpu);
-                dir.write_only_callback_file(c"reset", stats, &Stats::reset);
-            });
+        let debugfs = Scope::dir::<LocalModule, _, _>(Stats::new(), c"iptverdict", |stats, dir| {
+            dir.read_callback_file(c"stats", stats, &Stats::show);
+            dir.read_callback_file(c"percpu", stats, &Stats::show_percpu);
+            dir.write_only_callback_file(c"reset", stats, &Stats::reset);
+        });
         try_pin_init!(Self { _debugfs <- debugfs })
     }
 }

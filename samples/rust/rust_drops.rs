@@ -15,7 +15,8 @@ use kernel::{
     },
     percpu::{
         self,
-        PerCpu, //
+        PerCpu,
+        PerCpuPtr, //
     },
     prelude::*,
     tracepoint::{
@@ -35,21 +36,26 @@ module! {
 const REASONS: usize = DropReason::CORE_MAX as usize;
 
 /// Packets by reason. Index 0, which is not a reason, counts the reasons of other subsystems.
-struct Drops(PerCpu<[u64; REASONS]>);
+type Counts = [usize; REASONS];
+
+struct Drops;
 
 impl Probe<KfreeSkb> for Drops {
-    fn probe(&self, dropped: Dropped<'_>) {
+    type Data = PerCpu<Counts>;
+
+    fn probe(counts: PerCpuPtr<'_, Counts>, dropped: Dropped<'_>) {
         let reason = dropped.reason.as_raw() as usize;
         let reason = if reason < REASONS { reason } else { 0 };
-        percpu::field!(self.0, [build: reason]).add(1);
+        percpu::project!(counts, [build: reason]).this_cpu_add(1);
     }
 }
 
 type Registered = Registration<KfreeSkb, Drops>;
 
 fn show(drops: &Registered, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let counts = drops.data();
     for reason in 0..REASONS {
-        let packets = percpu::field!(drops.0, [build: reason]).sum();
+        let packets = percpu::project!(counts, [build: reason]).sum();
         if packets != 0 {
             let reason = DropReason::from_raw(reason as u32);
             writeln!(f, "{} {packets}", reason.name())?;
@@ -67,8 +73,8 @@ struct RustDrops {
 impl kernel::InPlaceModule for RustDrops {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            _debugfs <- Scope::dir_of::<crate::LocalModule, _, _>(
-                Registration::new(Drops(PerCpu::new_zeroed(GFP_KERNEL)?)),
+            _debugfs <- Scope::dir::<LocalModule, _, _>(
+                Registered::new(PerCpu::new_zeroed(GFP_KERNEL)?)?,
                 c"rust_drops",
                 |drops, dir| dir.read_callback_file(c"drops", drops, &show),
             ),

@@ -3,11 +3,17 @@
 //! Netfilter: hooks and verdicts.
 //!
 //! C headers: [`include/linux/netfilter.h`](srctree/include/linux/netfilter.h),
+//! [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h),
+//! [`include/net/net_namespace.h`](srctree/include/net/net_namespace.h),
 //! [`include/uapi/linux/netfilter.h`](srctree/include/uapi/linux/netfilter.h)
 
 use crate::{
     bindings,
     prelude::*,
+    sync::atomic::{
+        atomic_load,
+        Relaxed, //
+    },
     types::Opaque, //
 };
 
@@ -85,10 +91,20 @@ impl Hook {
     /// # use kernel::net::netfilter::Hook;
     /// assert_eq!(Hook::LocalOut.chain(), "OUTPUT");
     /// ```
+    #[inline]
     pub const fn chain(self) -> &'static str {
         Self::CHAINS[self as usize]
     }
 }
+
+// The hooks are the indices of their chains.
+const _: () = {
+    let mut i = 0;
+    while i < Hook::ALL.len() {
+        assert!(Hook::ALL[i] as usize == i);
+        i += 1;
+    }
+};
 
 /// A netfilter hook in the path of an ARP packet, `NF_ARP_*`.
 ///
@@ -125,10 +141,20 @@ impl ArpHook {
     /// # use kernel::net::netfilter::ArpHook;
     /// assert_eq!(ArpHook::In.chain(), "INPUT");
     /// ```
+    #[inline]
     pub const fn chain(self) -> &'static str {
         Self::CHAINS[self as usize]
     }
 }
+
+// The hooks are the indices of their chains.
+const _: () = {
+    let mut i = 0;
+    while i < ArpHook::ALL.len() {
+        assert!(ArpHook::ALL[i] as usize == i);
+        i += 1;
+    }
+};
 
 /// The state of a hook traversal, `struct nf_hook_state`.
 ///
@@ -144,33 +170,46 @@ impl ArpHook {
 ///     state.hook() == Some(Hook::Forward)
 /// }
 /// ```
+///
+/// # Invariants
+///
+/// The number of the hook is below [`HookState::MAX_HOOKS`]. The devices and the network namespace
+/// are alive for as long as the state.
 #[repr(transparent)]
 pub struct HookState(Opaque<bindings::nf_hook_state>);
 
 impl HookState {
+    /// A power of two that is not less than the number of hooks of any protocol.
+    pub const MAX_HOOKS: u8 = 8;
+
     /// Borrows a hook state from the C side.
     ///
     /// # Safety
     ///
-    /// `ptr` must be valid, and not written to, for `'a`.
+    /// - `ptr` must be valid, and not written to, for `'a`.
+    /// - Its hook must be below [`Self::MAX_HOOKS`].
+    /// - Its network namespace must be alive for `'a`, and so must its devices, unless NULL.
     ///
     /// # Examples
     ///
     /// ```
     /// # use kernel::{bindings, net::netfilter::HookState};
-    /// let raw = bindings::nf_hook_state::default();
+    /// let mut raw = bindings::nf_hook_state::default();
+    /// raw.net = &raw mut bindings::init_net;
     ///
-    /// // SAFETY: `raw` outlives the reference, and nothing else accesses it.
+    /// // SAFETY: `raw` outlives the reference, and nothing else accesses it. It has no devices.
     /// let state = unsafe { HookState::from_raw(&raw) };
     /// assert_eq!(state.number(), 0);
     /// ```
     #[inline]
     pub unsafe fn from_raw<'a>(ptr: *const bindings::nf_hook_state) -> &'a Self {
+        // INVARIANT: By the safety requirement.
         // SAFETY: By the safety requirement; the type is a transparent wrapper.
         unsafe { &*ptr.cast() }
     }
 
-    /// Returns the number of the hook, a [`Hook`] or an [`ArpHook`] depending on the protocol.
+    /// Returns the number of the hook, a [`Hook`] or an [`ArpHook`] depending on the protocol. It
+    /// is below [`Self::MAX_HOOKS`], which the compiler knows.
     ///
     /// # Examples
     ///
@@ -187,7 +226,11 @@ impl HookState {
     #[inline]
     pub fn number(&self) -> u8 {
         // SAFETY: The state is valid for the lifetime of `self`.
-        unsafe { (*self.0.get()).hook }
+        let hook = unsafe { (*self.0.get()).hook };
+
+        // SAFETY: By the type invariants.
+        unsafe { core::hint::assert_unchecked(hook < Self::MAX_HOOKS) };
+        hook
     }
 
     /// Returns the hook of an IP packet, or [`None`] if IP does not have it.
@@ -205,8 +248,9 @@ impl HookState {
     ///
     /// let mut raw = bindings::nf_hook_state::default();
     /// raw.hook = Hook::Forward as u8;
+    /// raw.net = &raw mut bindings::init_net;
     ///
-    /// // SAFETY: `raw` outlives the reference, and nothing else accesses it.
+    /// // SAFETY: `raw` outlives the reference, and nothing else accesses it. It has no devices.
     /// let state = unsafe { HookState::from_raw(&raw) };
     /// assert_eq!(state.hook(), Some(Hook::Forward));
     /// assert_eq!(state.number(), 2);
@@ -214,6 +258,167 @@ impl HookState {
     #[inline]
     pub fn hook(&self) -> Option<Hook> {
         Hook::from_raw(self.number())
+    }
+
+    /// Returns the device that the packet was received on, or [`None`] for a packet of this host
+    /// and at the hooks that follow it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::net::netfilter::HookState;
+    ///
+    /// fn came_from(state: &HookState, ifindex: i32) -> bool {
+    ///     state.in_device().is_some_and(|device| device.ifindex() == ifindex)
+    /// }
+    /// ```
+    #[inline]
+    pub fn in_device(&self) -> Option<&NetDevice> {
+        // SAFETY: The state is valid for the lifetime of `self`; by the type invariants, so is a
+        // device that is not NULL.
+        unsafe { (*self.0.get()).in_.cast::<NetDevice>().as_ref() }
+    }
+
+    /// Returns the device that the packet will be sent on, or [`None`] before it is routed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::net::netfilter::HookState;
+    ///
+    /// fn is_for_this_host(state: &HookState) -> bool {
+    ///     state.in_device().is_some() && state.out_device().is_none()
+    /// }
+    /// ```
+    #[inline]
+    pub fn out_device(&self) -> Option<&NetDevice> {
+        // SAFETY: As above.
+        unsafe { (*self.0.get()).out.cast::<NetDevice>().as_ref() }
+    }
+
+    /// Returns the network namespace.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::net::netfilter::HookState;
+    ///
+    /// fn is_in_namespace(state: &HookState, inode: u32) -> bool {
+    ///     state.net().inode() == inode
+    /// }
+    /// ```
+    #[inline]
+    pub fn net(&self) -> &Namespace {
+        // SAFETY: The state is valid for the lifetime of `self`; by the type invariants, so is the
+        // namespace, and `Namespace` is a transparent wrapper.
+        unsafe { &*(*self.0.get()).net.cast::<Namespace>() }
+    }
+}
+
+/// A network device, `struct net_device`, borrowed for as long as a packet is at a hook.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::net::netfilter::NetDevice;
+///
+/// fn is_loopback(device: &NetDevice) -> bool {
+///     device.name().starts_with(b"lo\0")
+/// }
+/// ```
+#[repr(transparent)]
+pub struct NetDevice(Opaque<bindings::net_device>);
+
+impl NetDevice {
+    /// Returns the index, by which user space identifies the device in its network namespace.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::net::netfilter::NetDevice;
+    ///
+    /// fn are_same(one: &NetDevice, other: &NetDevice) -> bool {
+    ///     one.ifindex() == other.ifindex()
+    /// }
+    /// ```
+    #[inline]
+    pub fn ifindex(&self) -> i32 {
+        // SAFETY: The device is valid for the lifetime of `self`, and its index is aligned.
+        unsafe { atomic_load(&raw mut (*self.0.get()).ifindex, Relaxed) }
+    }
+
+    /// Returns a copy of the name, which ends before the first zero.
+    ///
+    /// If the device is renamed at this moment, the copy may be a mixture of both names.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::net::netfilter::NetDevice;
+    ///
+    /// fn is_virtual_ethernet(device: &NetDevice) -> bool {
+    ///     device.name().starts_with(b"veth")
+    /// }
+    /// ```
+    #[inline]
+    pub fn name(&self) -> [u8; bindings::IFNAMSIZ as usize] {
+        // SAFETY: The device is valid for the lifetime of `self`. The access is volatile, because
+        // the name may be written meanwhile; each byte of it is valid.
+        unsafe { (&raw const (*self.0.get()).name).read_volatile() }
+    }
+}
+
+/// A network namespace, `struct net`, borrowed for as long as a packet is at a hook.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::net::netfilter::Namespace;
+///
+/// fn are_same(one: &Namespace, other: &Namespace) -> bool {
+///     one.cookie() == other.cookie()
+/// }
+/// ```
+#[repr(transparent)]
+pub struct Namespace(Opaque<bindings::net>);
+
+impl Namespace {
+    /// Returns the cookie, a number that no other network namespace has until the next boot.
+    ///
+    /// `SO_NETNS_COOKIE` and the `net_cookie` of the trace events are the same number.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::net::netfilter::Namespace;
+    ///
+    /// fn is_new(net: &Namespace, last: u64) -> bool {
+    ///     net.cookie() > last
+    /// }
+    /// ```
+    #[inline]
+    pub fn cookie(&self) -> u64 {
+        // SAFETY: The namespace is valid for the lifetime of `self`. Its cookie is written before
+        // any packet is in it.
+        unsafe { (*self.0.get()).net_cookie }
+    }
+
+    /// Returns the inode number, as in `/proc/PID/ns/net` and `lsns`. A later namespace may get the
+    /// same number.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::net::netfilter::Namespace;
+    ///
+    /// fn is_in(net: &Namespace, inodes: &[u32]) -> bool {
+    ///     inodes.contains(&net.inode())
+    /// }
+    /// ```
+    #[inline]
+    pub fn inode(&self) -> u32 {
+        // SAFETY: As above.
+        unsafe { (*self.0.get()).ns.inum }
     }
 }
 
@@ -258,15 +463,6 @@ impl Action {
         Self::Other,
     ];
 
-    const _NO_GAPS: () = {
-        let mut i = 0;
-        while i < Self::ALL.len() {
-            assert!(Self::ALL[i] as usize == i);
-            i += 1;
-        }
-        assert!(Self::Stop as u32 == bindings::NF_STOP);
-    };
-
     /// Returns the name that iptables and the trace events use.
     ///
     /// # Examples
@@ -276,6 +472,7 @@ impl Action {
     ///
     /// assert_eq!(Action::Stolen.name(), "STOLEN");
     /// ```
+    #[inline]
     pub fn name(self) -> &'static str {
         match self {
             Self::Drop => "DROP",
@@ -288,6 +485,17 @@ impl Action {
         }
     }
 }
+
+// `Verdict::action()` converts each number up to `NF_STOP`. A constant of the module is evaluated
+// in every build; one of the type would be only where it is used.
+const _: () = {
+    let mut i = 0;
+    while i < Action::ALL.len() {
+        assert!(Action::ALL[i] as usize == i);
+        i += 1;
+    }
+    assert!(Action::Stop as u32 == bindings::NF_STOP);
+};
 
 /// The return value of a hook function: an action, with a queue number or an error in the upper
 /// bits.
@@ -368,7 +576,7 @@ impl Verdict {
                 return Action::Other;
             }
         }
-        // SAFETY: Each number up to `NF_STOP` is that of an action, see `Action::ALL`.
+        // SAFETY: Each number up to `NF_STOP` is that of an action, see the proof at `Action`.
         unsafe { core::mem::transmute::<u8, Action>(action as u8) }
     }
 
@@ -453,6 +661,37 @@ mod tests {
         assert_eq!(Verdict::from_raw(4096 << 16).error(), None);
         assert_eq!(Verdict::from_raw(0xffff_0000).error(), None);
         assert_eq!(Verdict::from_raw(1 << 16 | 1).error(), None);
+    }
+
+    #[test]
+    fn state_of_a_hook() {
+        let mut device = bindings::net_device::default();
+        device.ifindex = 7;
+        device.name[..3].copy_from_slice(b"r0\0");
+        let mut raw = bindings::nf_hook_state {
+            hook: 5,
+            net: &raw mut bindings::init_net,
+            ..Default::default()
+        };
+
+        {
+            // SAFETY: `raw` outlives the reference, and nothing else accesses it.
+            let state = unsafe { HookState::from_raw(&raw) };
+            assert_eq!(state.number(), 5);
+            assert_eq!(state.hook(), None);
+            assert!(state.in_device().is_none() && state.out_device().is_none());
+            assert_ne!(state.net().inode(), 0);
+            assert_ne!(state.net().cookie(), 0);
+        }
+
+        raw.in_ = &raw mut device;
+        // SAFETY: As above; `device` outlives the reference, too.
+        let state = unsafe { HookState::from_raw(&raw) };
+        let device = state
+            .in_device()
+            .map(|device| (device.ifindex(), device.name()));
+        assert_eq!(device, Some((7, *b"r0\0\0\0\0\0\0\0\0\0\0\0\0\0\0")));
+        assert!(state.out_device().is_none());
     }
 
     #[test]

@@ -5,10 +5,11 @@
 //! C headers: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h),
 //! [`include/net/dropreason.h`](srctree/include/net/dropreason.h)
 
+#[cfg(CONFIG_TRACEPOINTS)]
+use crate::tracepoint::impl_tracepoint;
 use crate::{
     bindings,
     prelude::*,
-    tracepoint::define_tracepoint,
     types::Opaque, //
 };
 
@@ -62,7 +63,8 @@ impl SkBuff {
     }
 }
 
-define_tracepoint! {
+#[cfg(CONFIG_TRACEPOINTS)]
+impl_tracepoint! {
     /// The `kfree_skb` event: a packet is dropped.
     ///
     /// A [`Probe`](crate::tracepoint::Probe) on it runs wherever the kernel drops packets,
@@ -77,22 +79,22 @@ define_tracepoint! {
     ///         Dropped,
     ///         KfreeSkb, //
     ///     },
-    ///     percpu::{
-    ///         self,
-    ///         PerCpu, //
-    ///     },
+    ///     percpu::PerCpu,
+    ///     prelude::*,
     ///     tracepoint::Probe, //
     /// };
     ///
-    /// struct OutOfMemory {
+    /// struct DroppedBytes {
     ///     reason: DropReason,
-    ///     bytes: PerCpu<u64>,
+    ///     bytes: PerCpu<u32>,
     /// }
     ///
-    /// impl Probe<KfreeSkb> for OutOfMemory {
-    ///     fn probe(&self, dropped: Dropped<'_>) {
-    ///         if dropped.reason == self.reason {
-    ///             percpu::field!(self.bytes).add(dropped.skb.len().into());
+    /// impl Probe<KfreeSkb> for DroppedBytes {
+    ///     type Data = KBox<Self>;
+    ///
+    ///     fn probe(this: &Self, dropped: Dropped<'_>) {
+    ///         if dropped.reason == this.reason {
+    ///             this.bytes.ptr().this_cpu_add(dropped.skb.len());
     ///         }
     ///     }
     /// }
@@ -111,7 +113,7 @@ define_tracepoint! {
     }
 }
 
-/// The arguments of [`KfreeSkb`], valid for the duration of the call only.
+/// The arguments of the `kfree_skb` event, valid for the duration of the call only.
 #[derive(Copy, Clone)]
 pub struct Dropped<'a> {
     /// The packet.

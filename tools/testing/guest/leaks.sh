@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A module that leaks the registrations of its probes: it can be unloaded, and only memory
-# is lost. Not for kmemleak.
+# A module that leaks the registrations of its probes, also by freeing the memory that they
+# are in: it can be unloaded, and only memory is lost. Not for kmemleak.
 #
 # needs CONFIG_RUST
 
@@ -23,20 +23,20 @@ left() {
 leak=$KDIR/test-modules/rust_leak.ko
 modprobe rust_drops
 insmod "$leak"
-ping1
+check_that "leaks: packets pass while leaked probes count them" ping1
 datagrams $server 9
 rmmod rust_drops
 dmesg --clear
 check_that "leaks: a module with leaked registrations unloads" rmmod rust_leak
 check "leaks: an unload removes leaked probes" "$(left)" \
-	"tracepoint: rust_leak left 3 probe(s) registered"
+	"tracepoint: rust_leak left 7 probe(s) registered"
 check_that "leaks: packets pass after the unload" ping1
 datagrams $server {1..10}
 
 dmesg --clear
 check_fails "leaks: a module that fails after it leaked does not load" "busy" insmod "$leak" fail=1
 check "leaks: a failed load removes leaked probes" "$(left)" \
-	"tracepoint: rust_leak left 3 probe(s) registered"
+	"tracepoint: rust_leak left 7 probe(s) registered"
 check_that "leaks: packets pass after the failed load" ping1
 
 # The leaked probes were the only ones of the tracepoint.

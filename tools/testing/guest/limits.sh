@@ -67,7 +67,7 @@ count() {
 # The slot is index() in the module of filter, INPUT, ACCEPT; the counts are 2^64 - 50 and
 # 2^64 - 500.
 check_fails "limits: the test module sets a counter" "canceled" \
-	taskset -c 0 insmod "$modules/ipt_counter.ko" slot=$((6 << 6 | 1 << 3 | 1)) \
+	taskset -c 0 insmod "$modules/ipt_counter.ko" slot=$((6 << 5 | 1 << 3 | 1)) \
 	packets=18446744073709551566 bytes=18446744073709551116
 check "limits: stats of a counter close to 2^64" "$(counted)" \
 	"ipv4 filter INPUT ACCEPT 18446744073709551566 18446744073709551116"

@@ -5,10 +5,10 @@
 use kernel::{
     bindings,
     prelude::*,
-    tracepoint::define_tracepoint, //
+    tracepoint::impl_tracepoint, //
 };
 
-define_tracepoint! {
+impl_tracepoint! {
     /// A packet is dropped.
     pub struct KfreeSkb: kfree_skb(
         _skb: *mut bindings::sk_buff,

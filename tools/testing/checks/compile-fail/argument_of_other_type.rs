@@ -5,10 +5,10 @@
 use kernel::{
     bindings,
     prelude::*,
-    tracepoint::define_tracepoint, //
+    tracepoint::impl_tracepoint, //
 };
 
-define_tracepoint! {
+impl_tracepoint! {
     /// A verdict.
     pub struct IptVerdict: ipt_verdict(
         _skb: *const bindings::sk_buff,

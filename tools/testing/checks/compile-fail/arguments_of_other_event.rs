@@ -13,5 +13,7 @@ use kernel::{
 struct Nothing;
 
 impl Probe<IptVerdict> for Nothing {
-    fn probe(&self, _dropped: Dropped<'_>) {}
+    type Data = ();
+
+    fn probe(_data: (), _dropped: Dropped<'_>) {}
 }

@@ -9,7 +9,8 @@ use kernel::{
     },
     percpu::{
         self,
-        PerCpu, //
+        PerCpu,
+        PerCpuPtr, //
     },
     prelude::*,
     tracepoint::{
@@ -18,17 +19,18 @@ use kernel::{
     }, //
 };
 
-struct Packets(PerCpu<[u64; 2]>);
+struct Bytes;
 
-impl Probe<IptVerdict> for Packets {
-    fn probe(&self, event: Event<'_>) {
+impl Probe<IptVerdict> for Bytes {
+    type Data = PerCpu<[u64; 2]>;
+
+    fn probe(bytes: PerCpuPtr<'_, [u64; 2]>, event: Event<'_>) {
         if let Some(skb) = event.skb {
-            percpu::field!(self.0, [build: 1]).add(skb.len().into());
+            percpu::project!(bytes, [build: 1]).this_cpu_add(skb.len().into());
         }
     }
 }
 
-pub fn register() -> Result<Pin<KBox<impl Sized>>> {
-    let packets = Packets(PerCpu::new_zeroed(GFP_KERNEL)?);
-    KBox::pin_init(Registration::<IptVerdict, _>::new(packets), GFP_KERNEL)
+pub fn register() -> Result<impl Sized> {
+    Registration::<IptVerdict, Bytes>::new(PerCpu::new_zeroed(GFP_KERNEL)?)
 }

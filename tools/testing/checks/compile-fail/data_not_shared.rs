@@ -8,13 +8,16 @@ use kernel::{
         Event,
         IptVerdict, //
     },
+    prelude::*,
     tracepoint::Probe, //
 };
 
-struct Packets(Cell<u64>);
+struct Packets;
 
 impl Probe<IptVerdict> for Packets {
-    fn probe(&self, _event: Event<'_>) {
-        self.0.set(self.0.get() + 1);
+    type Data = KBox<Cell<u64>>;
+
+    fn probe(packets: &Cell<u64>, _event: Event<'_>) {
+        packets.set(packets.get() + 1);
     }
 }

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! An addition to a field that is not an integer.
-// error[E0599]: the method `add` exists for struct `Field<'_, bool>`, but its trait bounds were not satisfied
+//! An addition to something that is not an integer.
+// error[E0599]: the method `this_cpu_add` exists for struct `PerCpuPtr<'_, bool>`, but its trait bounds were not satisfied
 
 use kernel::{
-    percpu::{
-        self,
-        PerCpu, //
-    },
+    percpu::PerCpu,
     prelude::*, //
 };
 
 pub fn set() -> Result {
     let flag = PerCpu::<bool>::new_zeroed(GFP_KERNEL)?;
-    percpu::field!(flag).add(true);
+    flag.ptr().this_cpu_add(true);
     Ok(())
 }

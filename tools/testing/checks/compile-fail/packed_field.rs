@@ -19,6 +19,6 @@ struct Packed {
 
 pub fn count() -> Result {
     let packed = PerCpu::<Packed>::new_zeroed(GFP_KERNEL)?;
-    percpu::field!(packed, .packets).add(1);
+    percpu::project!(packed, .packets).this_cpu_add(1);
     Ok(())
 }

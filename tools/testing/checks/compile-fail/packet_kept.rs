@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A packet that is kept after the call.
-// error[E0521]: borrowed data escapes outside of method
+// error[E0521]: borrowed data escapes outside of associated function
 
 use kernel::{
     net::{
@@ -18,7 +18,9 @@ struct Last;
 fn keep(_: &'static SkBuff) {}
 
 impl Probe<IptVerdict> for Last {
-    fn probe(&self, event: Event<'_>) {
+    type Data = ();
+
+    fn probe(_data: (), event: Event<'_>) {
         if let Some(skb) = event.skb {
             keep(skb);
         }

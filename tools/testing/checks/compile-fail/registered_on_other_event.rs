@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A probe that is registered on a tracepoint for which it is not implemented.
-// error[E0277]: the trait bound `Nothing: Probe<Ip6tVerdict>` is not satisfied
+// error[E0599]: the function or associated item `new` exists for struct `Registration<Ip6tVerdict, Nothing>`, but its trait bounds were not satisfied
 
 use kernel::{
     net::iptables::{
@@ -18,9 +18,11 @@ use kernel::{
 struct Nothing;
 
 impl Probe<IptVerdict> for Nothing {
-    fn probe(&self, _event: Event<'_>) {}
+    type Data = ();
+
+    fn probe(_data: (), _event: Event<'_>) {}
 }
 
-pub fn register() -> Result<Pin<KBox<impl Sized>>> {
-    KBox::pin_init(Registration::<Ip6tVerdict, _>::new(Nothing), GFP_KERNEL)
+pub fn register() -> Result<impl Sized> {
+    Registration::<Ip6tVerdict, Nothing>::new(())
 }

@@ -11,8 +11,8 @@ use kernel::{
         SkBuff, //
     },
     percpu::{
-        self,
-        PerCpu, //
+        PerCpu,
+        PerCpuPtr, //
     },
     tracepoint::Probe, //
 };
@@ -21,10 +21,12 @@ fn bytes(skb: &SkBuff) -> u64 {
     skb.len().into()
 }
 
-struct Bytes(PerCpu<u64>);
+struct Bytes;
 
 impl Probe<IptVerdict> for Bytes {
-    fn probe(&self, event: Event<'_>) {
-        percpu::field!(self.0).add(bytes(event.skb));
+    type Data = PerCpu<u64>;
+
+    fn probe(counter: PerCpuPtr<'_, u64>, event: Event<'_>) {
+        counter.this_cpu_add(bytes(event.skb));
     }
 }

@@ -8,6 +8,7 @@ use kernel::{
         IptVerdict,
         Table, //
     },
+    prelude::*,
     sync::SetOnce,
     tracepoint::Probe, //
 };
@@ -22,8 +23,10 @@ unsafe impl Send for TableRef {}
 unsafe impl Sync for TableRef {}
 
 impl Probe<IptVerdict> for First {
-    fn probe<'a>(&self, event: Event<'a>) {
+    type Data = KBox<Self>;
+
+    fn probe<'a>(this: &Self, event: Event<'a>) {
         let table: &'a Table = event.table;
-        self.0.populate(TableRef(table));
+        this.0.populate(TableRef(table));
     }
 }

@@ -32,8 +32,8 @@ static int __init ipt_counter_init(void)
 
 	if (!probe || !probe->func || slot >= 512)
 		return -EINVAL;
-	/* The data of its probe consists of the per-CPU pointer only. */
-	counts = *(struct count __percpu **)probe->data;
+	/* The data of its probe is the per-CPU pointer. */
+	counts = (__force struct count __percpu *)probe->data;
 	this_cpu_write(counts[slot].packets, packets);
 	this_cpu_write(counts[slot].bytes, bytes);
 	return -ECANCELED;

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A module that leaks the registrations of its probes, which safe code may do. It can be unloaded
-//! all the same, so the kernel has to remove the probes.
+//! A module that leaks the registrations of its probes in every way that safe code has. It can be
+//! unloaded all the same, so the kernel has to remove the probes; and only memory is lost.
 
-use core::mem::forget;
+use core::mem::{
+    forget,
+    ManuallyDrop,
+    MaybeUninit, //
+};
 use kernel::{
     net::{
         iptables::{
@@ -13,16 +17,15 @@ use kernel::{
         Dropped,
         KfreeSkb, //
     },
-    percpu::{
-        self,
-        PerCpu, //
-    },
+    percpu::PerCpu,
     prelude::*,
     tracepoint::{
         Probe,
         Registration, //
-    }, //
+    },
+    types::Opaque, //
 };
+use pin_init::Wrapper;
 
 module! {
     type: Leak,
@@ -38,36 +41,54 @@ module! {
     },
 }
 
-struct Packets(PerCpu<u64>);
+/// The probes use memory of two allocators: a box, and per-CPU memory that it refers to.
+struct Packets(PerCpu<usize>);
 
 impl Probe<IptVerdict> for Packets {
-    fn probe(&self, _event: Event<'_>) {
-        percpu::field!(self.0).add(1);
+    type Data = KBox<Self>;
+
+    fn probe(this: &Self, _event: Event<'_>) {
+        this.0.ptr().this_cpu_add(1);
     }
 }
 
 impl Probe<KfreeSkb> for Packets {
-    fn probe(&self, _dropped: Dropped<'_>) {
-        percpu::field!(self.0).add(1);
+    type Data = KBox<Self>;
+
+    fn probe(this: &Self, _dropped: Dropped<'_>) {
+        this.0.ptr().this_cpu_add(1);
     }
+}
+
+fn register() -> Result<Registration<IptVerdict, Packets>> {
+    let packets = Packets(PerCpu::new_zeroed(GFP_KERNEL)?);
+    Registration::new(KBox::new(packets, GFP_KERNEL)?)
 }
 
 struct Leak;
 
 impl kernel::Module for Leak {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let new = || -> Result<Packets> { Ok(Packets(PerCpu::new_zeroed(GFP_KERNEL)?)) };
+        forget(register()?);
+        forget(KBox::new(register()?, GFP_KERNEL)?);
 
-        for _ in 0..2 {
-            forget(KBox::pin_init(
-                Registration::<IptVerdict, _>::new(new()?),
+        // The memory of these is freed, but the registration in it is not dropped.
+        drop(KBox::pin_init(Opaque::pin_init(register()?), GFP_KERNEL)?);
+        drop(KBox::new(Opaque::new(register()?), GFP_KERNEL)?);
+        drop(KBox::new(MaybeUninit::new(register()?), GFP_KERNEL)?);
+        drop(KBox::new(ManuallyDrop::new(register()?), GFP_KERNEL)?);
+        // Whoever still uses this memory will see garbage.
+        for _ in 0..64 {
+            forget(KBox::new(
+                [0x5a_u8; size_of::<Registration<IptVerdict, Packets>>()],
                 GFP_KERNEL,
             )?);
         }
-        forget(KBox::pin_init(
-            Registration::<KfreeSkb, _>::new(new()?),
-            GFP_KERNEL,
-        )?);
+
+        let packets = Packets(PerCpu::new_zeroed(GFP_KERNEL)?);
+        forget(Registration::<KfreeSkb, Packets>::new(KBox::new(
+            packets, GFP_KERNEL,
+        )?)?);
 
         if module_parameters::fail.value() {
             return Err(EBUSY);

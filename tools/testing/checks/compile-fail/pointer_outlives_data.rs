@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A field that is used after the per-CPU data was freed.
+//! A per-CPU pointer that is used after the per-CPU data was freed.
 // error[E0505]: cannot move out of `counter` because it is borrowed
 
 use kernel::{
-    percpu::{
-        self,
-        PerCpu, //
-    },
+    percpu::PerCpu,
     prelude::*, //
 };
 
 pub fn count() -> Result {
     let counter = PerCpu::<u64>::new_zeroed(GFP_KERNEL)?;
-    let field = percpu::field!(counter);
+    let ptr = counter.ptr();
     drop(counter);
-    field.add(1);
+    ptr.this_cpu_add(1);
     Ok(())
 }
