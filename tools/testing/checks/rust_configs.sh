@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The Rust parts build wherever CONFIG_RUST=y does: without what they use, for 32 bits, by
+# gcc; and in KUnit's own configuration. Where the kernel runs here, its Rust tests pass.
+#
+# by request: make test-kernels
+# objects of its own
+
+# shellcheck source=tools/env.sh
+. "$(dirname "$0")/../../env.sh"
+in_toolbox "$@"
+# shellcheck source=tools/kernel/lib.sh
+. "$REPO/tools/kernel/lib.sh"
+# shellcheck source=tools/testing/checks/lib.sh
+. "$REPO/tools/testing/checks/lib.sh"
+
+"$REPO/tools/kernel/assemble"
+out=$BUILD/rust-configs
+mkdir -p "$out"
+
+rust="KUNIT RUST RUST_KERNEL_DOCTESTS RUST_KUNIT_TESTS RUST_PERCPU_KUNIT_TEST"
+tracepoints="FTRACE ENABLE_DEFAULT_TRACERS"
+samples="DEBUG_FS SAMPLES SAMPLES_RUST"
+net="NET INET IPV6 NETFILTER NETFILTER_ADVANCED NETFILTER_XTABLES NETFILTER_XTABLES_LEGACY
+	IP_NF_IPTABLES_LEGACY IP6_NF_IPTABLES_LEGACY IP_NF_ARPTABLES RUST_NETFILTER_KUNIT_TEST"
+all="$rust $tracepoints $net $samples RUST_TRACEPOINT_KUNIT_TEST SAMPLE_RUST_DROPS"
+
+# options OPTION...: writes a fragment with these options on; those that begin with - off.
+options() {
+	local option
+	for option; do
+		[[ $option == -* ]] && echo "# CONFIG_${option#-} is not set" || echo "CONFIG_$option=y"
+	done
+}
+
+# kunit COMMAND NAME [ARGUMENT...]: runs kunit.py with the fragment on standard input.
+kunit() {
+	local command=$1 name=$2 arguments=()
+	shift 2
+	cat >"$out/$name"
+	[[ $command != run ]] || arguments=('rust_*')
+	(cd "$KTREE" && tools/testing/kunit/kunit.py "$command" --kunitconfig "$out/$name" \
+		--build_dir "build-rust-$name" --jobs "$(nproc)" "$@" ${arguments[@]+"${arguments[@]}"})
+}
+
+# has NAME LINE...: succeeds if the configuration has these lines.
+has() {
+	local name=$1 line
+	shift
+	for line; do
+		grep -xF -- "$line" "$KTREE/build-rust-$name/.config" || return 1
+	done
+}
+
+x86=(--arch x86_64 --make_options LLVM=1)
+
+no_net() {
+	# shellcheck disable=SC2086 # lists
+	options $rust $tracepoints DEBUG_FS -NET | kunit run no-net "${x86[@]}" &&
+		has no-net CONFIG_TRACEPOINTS=y "# CONFIG_NET is not set"
+}
+no_tracepoints() {
+	# shellcheck disable=SC2086
+	options $rust $net DEBUG_FS -FTRACE | kunit run no-tracepoints "${x86[@]}" &&
+		has no-tracepoints CONFIG_NET=y && ! has no-tracepoints CONFIG_TRACEPOINTS=y
+}
+no_debugfs() {
+	# shellcheck disable=SC2086
+	options $rust $tracepoints $net RUST_TRACEPOINT_KUNIT_TEST -DEBUG_FS |
+		kunit run no-debugfs "${x86[@]}" && has no-debugfs CONFIG_TRACEPOINTS=y "# CONFIG_DEBUG_FS is not set"
+}
+by_gcc() {
+	# shellcheck disable=SC2086
+	options $all SAMPLE_RUST_IPTVERDICT | kunit run gcc --arch x86_64 &&
+		has gcc CONFIG_CC_IS_GCC=y && ! has gcc CONFIG_RUST_INLINE_HELPERS=y
+}
+default() {
+	kunit run "$1" --arch "$1" --make_options LLVM=1 --kconfig_add CONFIG_RUST=y \
+		<"$KTREE/tools/testing/kunit/configs/default.config"
+}
+# The toolbox has no machine for this one.
+arm() {
+	# shellcheck disable=SC2086
+	options $all | kunit config arm --arch arm --make_options LLVM=1 &&
+		has arm CONFIG_TRACEPOINTS=y CONFIG_SAMPLE_RUST_DROPS=y &&
+		! grep 'SAMPLE_RUST_IPTVERDICT' "$KTREE/build-rust-arm/.config" &&
+		make -C "$KTREE" O=build-rust-arm ARCH=arm LLVM=1 -j"$(nproc)" prepare rust/ samples/rust/
+}
+
+check "rust: without NET, the tests pass" no_net
+check "rust: without TRACEPOINTS, the tests pass" no_tracepoints
+check "rust: without DEBUG_FS, the tests pass" no_debugfs
+check "rust: by gcc, without RUST_INLINE_HELPERS, the tests pass" by_gcc
+check "rust: in KUnit's default configuration for x86-64, the tests pass" default x86_64
+check "rust: in KUnit's default configuration for UML, the tests pass" default um
+check "rust: for 32-bit ARM, all of it builds" arm
+
+done_testing
