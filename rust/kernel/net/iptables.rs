@@ -238,6 +238,8 @@ pub struct Rule<'a> {
 /// ```
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct Position {
+    /// The number of the ruleset: never reused, and higher for the next one of the table.
+    pub ruleset: u64,
     /// The offset in bytes in the ruleset, as iptables reads it from the kernel by
     /// `IPT_SO_GET_ENTRIES`.
     pub offset: u32,
@@ -290,8 +292,9 @@ impl<'a> Rule<'a> {
 
         // SAFETY: By the type invariants, the ruleset of the table is alive, and it is not written
         // to.
-        let (entries, size, underflow) = unsafe {
+        let (cookie, entries, size, underflow) = unsafe {
             (
+                (*ruleset).cookie,
                 (&raw const (*ruleset).entries).addr(),
                 (*ruleset).size,
                 &(*ruleset).underflow,
@@ -305,6 +308,7 @@ impl<'a> Rule<'a> {
         }
         let offset = offset as u32;
         Some(Position {
+            ruleset: cookie,
             offset,
             policy: underflow.get(usize::from(self.state.number())) == Some(&offset),
         })
@@ -608,6 +612,7 @@ mod tests {
         fn new(targets: &[bindings::xt_target; 2]) -> Result<KBox<Self>> {
             let mut info = bindings::xt_table_info {
                 size: size_of::<[Entry; 2]>() as c_uint,
+                cookie: 42,
                 underflow: [c_uint::MAX; 5],
                 ..Default::default()
             };
@@ -669,7 +674,11 @@ mod tests {
             (Hook::Forward, &old.entries[1], None),
         ] {
             let position = now.with(hook, entry, |rule| rule.position());
-            let expected = expected.map(|(offset, policy)| Position { offset, policy });
+            let expected = expected.map(|(offset, policy)| Position {
+                ruleset: 42,
+                offset,
+                policy,
+            });
             assert_eq!(position, Some(expected));
         }
 

@@ -32,8 +32,8 @@ compare() {
 	"$@" >/dev/null || :
 	settle
 	check "rust_event: $family: rule, devices and namespace agree with the trace event" \
-		"$(logged family table rule in out net_cookie | sed -n "/ $cookie\$/s/^$family //p")" \
-		"$(trace | columns table rule in out net_cookie)"
+		"$(logged family table rule ruleset in out net_cookie | sed -n "/ $cookie\$/s/^$family //p")" \
+		"$(trace | columns table rule ruleset in out net_cookie)"
 }
 both() {
 	datagrams $server 1 2
@@ -45,7 +45,7 @@ deciding() {
 	logged family table hook policy target netns | awk -v family="$1" -v netns="$netns" \
 		'$1 == family && $2 == "filter" && $3 == 2 && $NF == netns { print $4, $5 == netns ? "" : $5 }'
 }
-netns=$(stat -Lc %i /run/netns/router)
+netns=$(netns_inode router)
 check "rust_event: target and policy of each deciding rule" "$(deciding ipv4 | sort -u)" "0 
 0 REJECT
 1 "

@@ -49,12 +49,13 @@ where
         let target = event.rule.as_ref().map_or(c"NONE", Rule::target);
         let [input, output] = [event.state.in_device(), event.state.out_device()];
         pr_info!(
-            "family={} table={} hook={} rule={} policy={} target={} in={} out={} net_cookie={} \
-             netns={} ifindex={}\n",
+            "family={} table={} hook={} rule={} ruleset={} policy={} target={} in={} out={} \
+             net_cookie={} netns={} ifindex={}\n",
             event.family.name(),
             text(event.table.name()),
             event.state.number(),
             position.map_or(-1, |position| i64::from(position.offset)),
+            position.map_or(0, |position| position.ruleset),
             position.is_some_and(|position| position.policy) as u8,
             text(target.to_bytes()),
             text(&input.map_or([0; 16], NetDevice::name)),
