@@ -85,15 +85,17 @@ any_rule() {
 
 # blob TABLE [FAMILY]: saves the rules of a table of the router, for decided_by.
 blob() {
-	in_net router "$here/ruleset.py" blob "$@" >"$work/blob"
+	touch "$work/blob"
+	sed -i "/^$1 /d" "$work/blob"
+	in_net router "$here/ruleset.py" blob "$@" | sed "s/^/$1 /" >>"$work/blob"
 }
 
 # decided_by FIELD...: prints for each event of the trace these fields, and the comment of
 # the deciding rule, or its chain and number.
 decided_by() {
-	trace | columns "$@" rule | awk '
-		NR == FNR { name[$1] = $5 ? $5 : $2 " " $3; next }
-		{ $NF = name[$NF]; print }' "$work/blob" -
+	trace | columns "$@" table rule | awk '
+		NR == FNR { name[$1, $2] = $6 ? $6 : $3 " " $4; next }
+		{ $(NF - 1) = name[$(NF - 1), $NF]; NF--; print }' "$work/blob" -
 }
 
 # fields: prints type, name and size of the fields of the event, without the common ones.
