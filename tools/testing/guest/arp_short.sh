@@ -3,8 +3,6 @@
 #
 # arpt_verdict for a packet that is too short for its header, while the ruleset is replaced. Only a
 # bridge passes such a packet to arp_tables: a host drops it before its hook.
-#
-# needs CONFIG_BRIDGE_NETFILTER
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$KTREE/tools/testing/selftests/iptverdict/lib.sh"
