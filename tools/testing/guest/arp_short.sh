@@ -48,15 +48,12 @@ check "short ARP packet: 27 bytes are too short, 28 are not" \
 # The event reads the ruleset: an instrumented kernel would report a freed one.
 trace_on "net_cookie == $cookie && hook == 2"
 echo 8192 >"$instance/buffer_size_kb"
-(while :; do short 500 8; done) &
+while short 5000 8; do :; done &
 sender=$!
-for ((i = 0; i < 200; i++)); do
-	echo '*filter'
-	for ((j = 0; j < i % 7; j++)); do
-		echo "-A FORWARD -s 192.0.2.$j -j DROP"
-	done
-	echo COMMIT
-done | in_net router arptables-legacy-restore
+for ((i = 0; i < 100; i++)); do
+	in_net router arptables-legacy -A FORWARD -s 192.0.2.1 -j DROP
+	in_net router arptables-legacy -D FORWARD -s 192.0.2.1 -j DROP
+done
 kill $sender
 wait $sender || :
 settle

@@ -30,12 +30,14 @@ PORTS = range(1001, 1017)
 PORT_OF_LEN_0 = 1001 - 101 - 28
 
 EVENT = re.compile(r" (\d+\.\d+): ipt_verdict: .* rule=(\S+) ruleset=(\d+) .* len=(\d+) ")
+# What this writes into the trace after each snapshot: the clock is that of the events.
+MARK = re.compile(r" (\d+\.\d+): tracing_mark_write: snapshot (\d+)")
 # The trace prints microseconds.
 ROUNDING = 1e-6
 
 Event = collections.namedtuple("Event", "time ruleset rule port")
 # known: the newest ruleset in the events that were received before.
-Snapshot = collections.namedtuple("Snapshot", "known end rules")
+Snapshot = collections.namedtuple("Snapshot", "known rules")
 
 
 def random_table():
@@ -66,7 +68,7 @@ class Events:
     def __init__(self):
         # pylint: disable-next=consider-using-with
         self.pipe = os.open(INSTANCE / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
-        self.rest, self.all, self.newest = "", [], 0
+        self.rest, self.all, self.newest, self.marks = "", [], 0, {}
 
     def receive(self):
         """Adds the events that have been recorded."""
@@ -78,6 +80,8 @@ class Events:
             if not data:
                 return
             *lines, self.rest = (self.rest + data).split("\n")
+            for match in filter(None, map(MARK.search, lines)):
+                self.marks[int(match[2])] = float(match[1])
             for match in filter(None, map(EVENT.search, lines)):
                 event = Event(float(match[1]), int(match[3]), int(match[2]),
                               int(match[4]) + PORT_OF_LEN_0)
@@ -95,11 +99,12 @@ def follow(number):
         known = events.newest
         rules = {offset: (place, comment) for offset, _, place, _, comment in
                  ruleset.entries("filter", ruleset.BLOBS["ipv4"])}
-        snapshots.append(Snapshot(known, time.monotonic(), rules))
+        (INSTANCE / "trace_marker").write_text(f"snapshot {len(snapshots)}", encoding="ascii")
+        snapshots.append(Snapshot(known, rules))
     replacer.join()
     time.sleep(0.2)
     events.receive()
-    return events.all, snapshots
+    return events, snapshots
 
 
 def is_wrong(event, rules):
@@ -116,20 +121,21 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("replacements", type=int)
     args = parser.parse_args()
-    events, snapshots = follow(args.replacements)
+    trace, snapshots = follow(args.replacements)
+    events, ends = trace.all, [trace.marks[i] for i in range(len(snapshots))]
 
     last = {}
     for event in events:
         last[event.ruleset] = max(event.time, last.get(event.ruleset, 0))
-    believed = {snapshot.known: snapshot.rules for snapshot in snapshots
-                if last.get(snapshot.known, 0) > snapshot.end + ROUNDING}
+    believed = {snapshot.known: snapshot.rules for snapshot, end in zip(snapshots, ends)
+                if last.get(snapshot.known, 0) > end + ROUNDING}
 
     with_rule = [event for event in events if event.rule >= 0]
     resolved = [event for event in with_rule if event.ruleset in believed]
     wrong = sum(is_wrong(event, believed[event.ruleset]) for event in resolved)
     naive, at = 0, 0
     for event in sorted(with_rule):
-        while at + 1 < len(snapshots) and snapshots[at + 1].end < event.time:
+        while at + 1 < len(snapshots) and ends[at + 1] < event.time:
             at += 1
         naive += is_wrong(event, snapshots[at].rules)
     print(len(last), len(with_rule), len(resolved), wrong, naive)

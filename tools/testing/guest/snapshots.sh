@@ -26,12 +26,14 @@ d=$(number_of iptables-legacy -L -n -v)
 check_that "ruleset: each change has a higher number ($a, $b, $c), a listing has none ($d)" \
 	test "$a" -gt 0 -a "$a" -lt "$b" -a "$b" -lt "$c" -a "$c" = "$d"
 trace_off
+# This rule does not name its port.
+ipt router -F FORWARD
 
 instance=$tracefs/instances/snapshots
 trace_on "table == 'filter' && hook == 2 && net_cookie == $(netns_cookie router)"
 echo mono >"$instance/trace_clock"
 echo 8192 >"$instance/buffer_size_kb"
-in_net client "$here/send.py" $server 1001-1016 101-116 --count 0 --rate 2000 &
+nsenter --net=/run/netns/client "$here/send.py" $server 1001-1016 101-116 --count 0 --rate 2000 &
 sender=$!
 read -r rulesets events resolved wrong naive < <(
 	in_net router "$REPO/tools/testing/guest/snapshots.py" "$replacements"
