@@ -665,8 +665,10 @@ mod tests {
 
     #[test]
     fn state_of_a_hook() {
-        let mut device = bindings::net_device::default();
-        device.ifindex = 7;
+        let mut device = bindings::net_device {
+            ifindex: 7,
+            ..Default::default()
+        };
         device.name[..3].copy_from_slice(b"r0\0");
         let mut raw = bindings::nf_hook_state {
             hook: 5,

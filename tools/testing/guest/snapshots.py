@@ -62,7 +62,7 @@ def replace(number):
             sys.exit("iptverdict: snapshots.py: iptables-legacy-restore failed")
 
 
-class Events:
+class Events:  # pylint: disable=too-few-public-methods
     """The events of the table, as they are received."""
 
     def __init__(self):
