@@ -147,7 +147,8 @@ pub struct Registration<T: Tracepoint, P: Probe<T>> {
     // Not a `P::Data`: whatever safe code wraps a registration in, it cannot free the data without
     // running `drop()`.
     data: *mut c_void,
-    _probe: PhantomData<(fn() -> T, P::Data)>,
+    _tracepoint: PhantomData<fn() -> T>,
+    _data: PhantomData<P::Data>,
 }
 
 // SAFETY: A registration can be dropped in any thread, and `P::Data` is `Send`.
@@ -194,7 +195,8 @@ impl<T: Tracepoint, P: Probe<T>> Registration<T, P> {
         Ok(Self {
             callback,
             data,
-            _probe: PhantomData,
+            _tracepoint: PhantomData,
+            _data: PhantomData,
         })
     }
 
