@@ -27,6 +27,7 @@ install_packages() {
 	mmdebstrap --variant=minbase --include=kmod,udev,iptables,iproute2,iputils-ping,procps \
 		--customize-hook="copy-in $(printf '%s ' "$BUILD"/deb/*.deb) /root" \
 		--customize-hook='chroot "$1" sh -c "dpkg -i /root/linux-image-*.deb"' \
+		--customize-hook='chroot "$1" sh -c "dpkg -i --force-depends /root/linux-headers-*.deb"' \
 		"$SUITE" - ${args[@]+"${args[@]}"} |
 		tar -x -C "$root" --no-same-owner --exclude='./dev/*'
 	[[ -f $root/boot/vmlinuz-$release && -f $root/lib/modules/$release/kernel/samples/rust/iptverdict.ko ]]
@@ -45,6 +46,18 @@ boots() {
 	grep -qx "$release" <<<"$said" && grep -qx 'ipv4 filter INPUT ACCEPT 4 336' <<<"$said"
 }
 check "make deb: the installed kernel boots and its module counts" boots
+
+# The toolbox has the compilers; nothing of the kernel's build directory is in the headers.
+headers=$root/usr/src/linux-headers-$release
+module_from_headers() {
+	rm -rf "$BUILD/module"
+	KDIR=$headers "$REPO/tools/kernel/module" &&
+		grep -aq "vermagic=$release " "$BUILD/module/samples/rust/iptverdict.ko"
+}
+check "make module: builds against the installed headers" module_from_headers
+rm -f "$headers/rust/libkernel.rmeta"
+check_line "make module: rejects headers without Rust metadata" 1 "lacks what Rust modules need" \
+	env KDIR="$headers" "$REPO/tools/kernel/module"
 
 # A user's configuration: without the required options, and with its own LOCALVERSION.
 own=$BUILD/test/own.config
