@@ -103,6 +103,15 @@ half_way() {
 check "assemble: resumes after an interruption in the checkout" half_way
 check "make series: succeeds after interruptions" interrupt "$all" true make series
 check "make toolbox: succeeds after interruptions" interrupt "$all" true make toolbox CMD=true
+# An interruption while the toolbox starts.
+leaves_nothing() {
+	local i
+	for ((i = 0; i < 200; i++)); do
+		timeout --signal="$((i % 2 ? 2 : 15))" "0.0$((RANDOM % 30 + 10))" tools/toolbox/enter true || :
+	done
+	! pgrep --full --list-full "bwrap .*--bind $tmp/one "
+}
+check "make toolbox: interruptions leave no process" leaves_nothing
 check "make module: succeeds after interruptions" interrupt "$all" true make -C "$REPO" module
 
 # A user's tree, at a path with a blank, gets the whole series or nothing. No SIGKILL: it can
