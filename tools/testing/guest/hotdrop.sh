@@ -31,7 +31,8 @@ hot_drop() {
 		-m comment --comment hot -j SYNPROXY
 	blob filter "$2"
 	trace_on "table == 'filter' && hook == 2"
-	in_net client bash -c ": <>/dev/tcp/$3/80" 2>/dev/null &
+	# Not by in_net, so that $! is the client, which would wait for minutes.
+	nsenter --net=/run/netns/client bash -c ": <>/dev/tcp/$3/80" &>/dev/null &
 	events 1
 	kill $!
 	# The client may have sent the SYN again.

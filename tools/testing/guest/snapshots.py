@@ -62,49 +62,40 @@ def replace(number):
             sys.exit("iptverdict: snapshots.py: iptables-legacy-restore failed")
 
 
-class Events:  # pylint: disable=too-few-public-methods
-    """The events of the table, as they are received."""
+def read_trace(lines):
+    """Appends the lines of the trace to a list as they are recorded; does not return."""
+    with open(INSTANCE / "trace_pipe", encoding="ascii") as pipe:
+        for line in pipe:
+            lines.append(line)
 
-    def __init__(self):
-        # pylint: disable-next=consider-using-with
-        self.pipe = os.open(INSTANCE / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
-        self.rest, self.all, self.newest, self.marks = "", [], 0, {}
 
-    def receive(self):
-        """Adds the events that have been recorded."""
-        while True:
-            try:
-                data = os.read(self.pipe, 1 << 16).decode()
-            except BlockingIOError:
-                return
-            if not data:
-                return
-            *lines, self.rest = (self.rest + data).split("\n")
-            for match in filter(None, map(MARK.search, lines)):
-                self.marks[int(match[2])] = float(match[1])
-            for match in filter(None, map(EVENT.search, lines)):
-                event = Event(float(match[1]), int(match[3]), int(match[2]),
-                              int(match[4]) + PORT_OF_LEN_0)
-                self.all.append(event)
-                self.newest = max(self.newest, event.ruleset)
+def events_in(lines):
+    """Returns the events in lines of the trace."""
+    return [Event(float(match[1]), int(match[3]), int(match[2]), int(match[4]) + PORT_OF_LEN_0)
+            for match in filter(None, map(EVENT.search, lines))]
 
 
 def follow(number):
-    """Replaces the table, and returns the events and the snapshots meanwhile."""
-    events, snapshots = Events(), []
+    """Replaces the table, and returns the events, the snapshots, and the time of each."""
+    lines, snapshots, times = [], [], {}
+    threading.Thread(target=read_trace, args=[lines], daemon=True).start()
     replacer = threading.Thread(target=replace, args=[number])
     replacer.start()
+    known, seen = 0, 0
     while replacer.is_alive():
-        events.receive()
-        known = events.newest
+        received = lines[seen:]
+        seen += len(received)
+        known = max([known, *(event.ruleset for event in events_in(received))])
         rules = {offset: (place, comment) for offset, _, place, _, comment in
                  ruleset.entries("filter", ruleset.BLOBS["ipv4"])}
         (INSTANCE / "trace_marker").write_text(f"snapshot {len(snapshots)}", encoding="ascii")
         snapshots.append(Snapshot(known, rules))
     replacer.join()
-    time.sleep(0.2)
-    events.receive()
-    return events, snapshots
+    while len(times) < len(snapshots):
+        time.sleep(0.1)
+        times = {int(match[2]): float(match[1])
+                 for match in filter(None, map(MARK.search, list(lines)))}
+    return events_in(list(lines)), snapshots, [times[i] for i in range(len(snapshots))]
 
 
 def is_wrong(event, rules):
@@ -121,8 +112,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("replacements", type=int)
     args = parser.parse_args()
-    trace, snapshots = follow(args.replacements)
-    events, ends = trace.all, [trace.marks[i] for i in range(len(snapshots))]
+    events, snapshots, ends = follow(args.replacements)
 
     last = {}
     for event in events:

@@ -35,9 +35,9 @@ echo mono >"$instance/trace_clock"
 echo 8192 >"$instance/buffer_size_kb"
 nsenter --net=/run/netns/client "$here/send.py" $server 1001-1016 101-116 --count 0 --rate 2000 &
 sender=$!
-read -r rulesets events resolved wrong naive < <(
-	in_net router "$REPO/tools/testing/guest/snapshots.py" "$replacements"
-)
+# Not by a process substitution, which could still have the trace open at the end.
+counts=$(in_net router "$REPO/tools/testing/guest/snapshots.py" "$replacements")
+read -r rulesets events resolved wrong naive <<<"$counts"
 kill $sender
 wait $sender || :
 echo "# $events events with a rule; $naive wrong rules if any snapshot were believed"
