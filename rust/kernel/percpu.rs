@@ -66,7 +66,8 @@ use crate::{
     types::ForeignOwnable, //
 };
 
-/// The size of the largest per-CPU object in bytes: `PCPU_MIN_UNIT_SIZE` in C.
+/// The size of the largest per-CPU object in bytes. `PCPU_MIN_UNIT_SIZE` in C is this, or more with
+/// large pages.
 pub const MAX_SIZE: usize = 32 << 10;
 
 /// One `T` for every possible CPU, initially zeroed and freed on drop.

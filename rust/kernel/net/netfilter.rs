@@ -279,15 +279,16 @@ impl HookState {
         unsafe { (*self.0.get()).in_.cast::<NetDevice>().as_ref() }
     }
 
-    /// Returns the device that the packet will be sent on, or [`None`] before it is routed.
+    /// Returns the device that the packet will be sent on, or [`None`] at the hooks `PREROUTING` and
+    /// `INPUT`.
     ///
     /// # Examples
     ///
     /// ```
     /// use kernel::net::netfilter::HookState;
     ///
-    /// fn is_for_this_host(state: &HookState) -> bool {
-    ///     state.in_device().is_some() && state.out_device().is_none()
+    /// fn is_forwarded(state: &HookState) -> bool {
+    ///     state.in_device().is_some() && state.out_device().is_some()
     /// }
     /// ```
     #[inline]
@@ -443,9 +444,10 @@ pub enum Action {
     Stolen = bindings::NF_STOLEN as u8,
     /// The packet is queued to user space.
     Queue = bindings::NF_QUEUE as u8,
-    /// The hook is called again.
+    /// The hook function is called again. A verdict of user space on a queued packet; netfilter
+    /// rejects it from a hook function.
     Repeat = bindings::NF_REPEAT as u8,
-    /// The packet continues and skips all further hook functions.
+    /// The packet continues and skips all further hook functions. Otherwise as `Repeat`.
     Stop = bindings::NF_STOP as u8,
     /// Not a netfilter action.
     Other,

@@ -54,7 +54,10 @@ impl SkBuff {
         unsafe { &*ptr.cast() }
     }
 
-    /// Returns the number of bytes from the network header on, including fragments.
+    /// Returns the number of bytes from the current start of the data on, including fragments.
+    ///
+    /// The start is the network header at the hooks of IPv4 and IPv6; it can be the link-layer
+    /// header or the payload where a packet is dropped.
     #[inline]
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> u32 {

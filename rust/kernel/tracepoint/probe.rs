@@ -176,7 +176,8 @@ impl<T: Tracepoint, P: Probe<T>> Registration<T, P> {
         // - `data` is `'static` and may be borrowed by any thread. It stays valid until `Self` is
         //   dropped, or forever.
         // - If `Self` is not dropped, the C side removes the callback before the module that it is
-        //   part of is unloaded.
+        //   part of is unloaded; unless the module of the tracepoint was loaded by force, which
+        //   taints the kernel.
         let registered = to_result(unsafe {
             bindings::tracepoint_probe_register_prio_may_exist(
                 T::as_raw(),
@@ -290,6 +291,12 @@ macro_rules! impl_tracepoint {
 
                 #[inline(always)]
                 fn callback<P: $crate::tracepoint::Probe<Self>>() -> *mut $crate::ffi::c_void {
+                    // A function of its own, because the body of an `unsafe fn` could contain
+                    // unsafe operations without an `unsafe` block.
+                    #[inline(always)]
+                    #[allow(clippy::extra_unused_lifetimes)]
+                    fn args<$life>($($arg: $type),*) -> $args $body
+
                     /// # Safety
                     ///
                     /// To be called by the tracepoint, with the registered data.
@@ -303,7 +310,7 @@ macro_rules! impl_tracepoint {
                             <P::Data as $crate::types::ForeignOwnable>::borrow(data)
                         };
 
-                        P::probe(data, $body);
+                        P::probe(data, args($($arg),*));
                     }
 
                     callback::<P> as unsafe extern "C" fn(*mut $crate::ffi::c_void, $($type),*)

@@ -15,9 +15,9 @@ ipt router -A FORWARD -p udp -j DROP
 ping1() {
 	in_net client ping -qc 1 -W 1 $server >/dev/null
 }
-# left: prints what the kernel has logged about probes that were left registered.
+# left [MODULE]: prints what the kernel has logged about probes that were left registered.
 left() {
-	dmesg | sed -n 's/.*\(tracepoint: rust_leak .*\)/\1/p'
+	dmesg | sed -n "s/.*\(tracepoint: ${1:-rust_leak} .*\)/\1/p"
 }
 # With several probes, a tracepoint calls them indirectly, and kCFI checks their types.
 leak=$KDIR/test-modules/rust_leak.ko
@@ -38,6 +38,13 @@ check_fails "leaks: a module that fails after it leaked does not load" "busy" in
 check "leaks: a failed load removes leaked probes" "$(left)" \
 	"tracepoint: rust_leak left 7 probe(s) registered"
 check_that "leaks: packets pass after the failed load" ping1
+
+dmesg --clear
+insmod "$KDIR/test-modules/own_probe.ko"
+rmmod own_probe
+check "leaks: an unload removes a probe on a tracepoint of the same module" \
+	"$(left own_probe), $(dmesg | grep -c WARNING || :)" \
+	"tracepoint: own_probe left 1 probe(s) registered, 0"
 
 # The leaked probes were the only ones of the tracepoint.
 modprobe iptverdict
