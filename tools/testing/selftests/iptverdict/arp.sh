@@ -34,9 +34,11 @@ ask $client $router 1
 events 2
 settle
 check "arpt_verdict: every field of a request and its reply" "$(any_rule)" \
-	"table=filter hook=INPUT verdict=ACCEPT queue=0 bypass=0 errno=0 policy=1 rule=N ruleset=N in=r0 out= mark=0x0 ctstate=NONE skbaddr=PTR $(
+	"table=filter hook=INPUT verdict=ACCEPT queue=0 bypass=0 errno=0 policy=1 rule=N $(
+	)ruleset=N in=r0 out= mark=0x0 ctstate=NONE skbaddr=PTR $(
 	)net_cookie=$cookie netns=$netns pf=3 len=28 op=1 saddr=$client daddr=$router
-table=filter hook=OUTPUT verdict=ACCEPT queue=0 bypass=0 errno=0 policy=1 rule=N ruleset=N in= out=r0 mark=0x0 ctstate=NONE skbaddr=PTR $(
+table=filter hook=OUTPUT verdict=ACCEPT queue=0 bypass=0 errno=0 policy=1 rule=N $(
+	)ruleset=N in= out=r0 mark=0x0 ctstate=NONE skbaddr=PTR $(
 	)net_cookie=$cookie netns=$netns pf=3 len=42 op=2 saddr=$router daddr=$client"
 
 arpt router -N user

@@ -29,7 +29,8 @@ call() {
 }
 # pings N: the client sends requests over the bridge; prints how many got a reply.
 pings() {
-	in_net client ping -qc "$1" -i 0.01 -W 0.5 10.0.3.2 | sed -n 's/.* \([0-9]*\) received.*/\1/p'
+	in_net client ping -qc "$1" -i 0.01 -W 0.5 10.0.3.2 |
+		sed -n 's/.* \([0-9]*\) received.*/\1/p'
 }
 
 call iptables 0

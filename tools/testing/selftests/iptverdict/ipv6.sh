@@ -35,15 +35,18 @@ check "ip6t_verdict: tables and chains of a forwarded packet and its reply" \
 trace_on "table == 'filter' && hook == 2"
 ping1 -s 100 $server6
 check "ip6t_verdict: every field of a forwarded request and its reply" "$(any_rule)" \
-	"table=filter hook=FORWARD verdict=ACCEPT queue=0 bypass=0 errno=0 policy=1 rule=N ruleset=N in=r0 out=r1 mark=0x0 ctstate=NEW skbaddr=PTR $(
+	"table=filter hook=FORWARD verdict=ACCEPT queue=0 bypass=0 errno=0 policy=1 rule=N $(
+	)ruleset=N in=r0 out=r1 mark=0x0 ctstate=NEW skbaddr=PTR $(
 	)net_cookie=$cookie netns=$netns pf=10 len=148 protocol=58 saddr=$client6 daddr=$server6
-table=filter hook=FORWARD verdict=ACCEPT queue=0 bypass=0 errno=0 policy=1 rule=N ruleset=N in=r1 out=r0 mark=0x0 ctstate=ESTABLISHED_REPLY skbaddr=PTR $(
+table=filter hook=FORWARD verdict=ACCEPT queue=0 bypass=0 errno=0 policy=1 rule=N $(
+	)ruleset=N in=r1 out=r0 mark=0x0 ctstate=ESTABLISHED_REPLY skbaddr=PTR $(
 	)net_cookie=$cookie netns=$netns pf=10 len=148 protocol=58 saddr=$server6 daddr=$client6"
 
 trace_on "table == 'filter' && hook == 1 && $echo_only"
 ping1 $router6
 check "ip6t_verdict: every field of an incoming packet" "$(any_rule)" \
-	"table=filter hook=INPUT verdict=ACCEPT queue=0 bypass=0 errno=0 policy=1 rule=N ruleset=N in=r0 out= mark=0x0 ctstate=NEW skbaddr=PTR $(
+	"table=filter hook=INPUT verdict=ACCEPT queue=0 bypass=0 errno=0 policy=1 rule=N $(
+	)ruleset=N in=r0 out= mark=0x0 ctstate=NEW skbaddr=PTR $(
 	)net_cookie=$cookie netns=$netns pf=10 len=104 protocol=58 saddr=$client6 daddr=$router6"
 
 # Comments name the rules.
@@ -102,7 +105,8 @@ syn $server6 80
 events 1
 check "ip6t_verdict: STOLEN: every field; packet, length and addresses are 0" \
 	"$(any_rule | head -n 1)" \
-	"table=filter hook=FORWARD verdict=STOLEN queue=0 bypass=0 errno=0 policy=0 rule=N ruleset=N in=r0 out=r1 mark=0x0 ctstate=NONE skbaddr=NULL $(
+	"table=filter hook=FORWARD verdict=STOLEN queue=0 bypass=0 errno=0 policy=0 rule=N $(
+	)ruleset=N in=r0 out=r1 mark=0x0 ctstate=NONE skbaddr=NULL $(
 	)net_cookie=$cookie netns=$netns pf=10 len=0 protocol=0 saddr=:: daddr=::"
 
 if have_module "module: IPv6 verdicts"; then

@@ -58,7 +58,9 @@ fates() {
 					value[pair[1]] = pair[2]
 			skb = value["skbaddr"]
 		}
-		/ ip6?t_verdict: / { last[skb] = value["verdict"] " " name[value["table"], value["rule"]] }
+		/ ip6?t_verdict: / {
+			last[skb] = value["verdict"] " " name[value["table"], value["rule"]]
+		}
 		/ kfree_skb: .* reason: NETFILTER_DROP/ {
 			print skb in last ? last[skb] : "no verdict"
 			delete last[skb]

@@ -48,8 +48,9 @@ fates() {
 	in_net client "$here/send.py" "$1" 1-5 1-5
 	events 4
 	check "nft: $event: none if a netdev chain drops the packet" "$(verdicts_of 1)" ""
-	check "nft: $event: none if a chain of a lower priority drops the packet" "$(verdicts_of 2)" ""
-	check "nft: $event: ACCEPT, and the packet is lost, if a chain of a higher priority drops it" \
+	check "nft: $event: none if a chain of a lower priority drops the packet" \
+		"$(verdicts_of 2)" ""
+	check "nft: $event: ACCEPT of a packet that a chain of a higher priority drops" \
 		"$(verdicts_of 3)" "FORWARD ACCEPT"
 	check "nft: $event: DROP if iptables drops the packet" "$(verdicts_of 4)" "FORWARD DROP"
 	check "nft: $event: ACCEPT at both hosts of a packet that arrives" "$(verdicts_of 5)" \

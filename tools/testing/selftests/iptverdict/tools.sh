@@ -57,7 +57,8 @@ trace-cmd record -q -e iptables:ipt_verdict -o "$work/trace.dat" "${ping3[@]}" \
 	>"$work/cmd" 2>&1 || :
 check "trace-cmd: record and report print every field" \
 	"$(trace-cmd report -i "$work/trace.dat" 2>&1 |
-		sed -n 's/.* ipt_verdict: *//p' | sed 's/skbaddr=[^ ]*/skbaddr=PTR/; s/ruleset=[1-9][0-9]*/ruleset=N/')" \
+		sed -n 's/.* ipt_verdict: *//p' |
+		sed 's/skbaddr=[^ ]*/skbaddr=PTR/; s/ruleset=[1-9][0-9]*/ruleset=N/')" \
 	"$(three "$fields")"
 
 done_testing

@@ -48,7 +48,8 @@ trace_on "table == 'filter' && hook == 2"
 ping1 -s 100 $server
 check "ipt_verdict: every field of a forwarded request" \
 	"$(any_rule | head -n 1)" \
-	"table=filter hook=FORWARD verdict=ACCEPT queue=0 bypass=0 errno=0 policy=1 rule=N ruleset=N in=r0 out=r1 mark=0x0 ctstate=NEW skbaddr=PTR $(
+	"table=filter hook=FORWARD verdict=ACCEPT queue=0 bypass=0 errno=0 policy=1 rule=N $(
+	)ruleset=N in=r0 out=r1 mark=0x0 ctstate=NEW skbaddr=PTR $(
 	)net_cookie=$cookie netns=$netns pf=2 len=128 protocol=1 saddr=$client daddr=$server"
 check "ipt_verdict: devices and addresses of the reply" \
 	"$(trace | sed -n 2p | grep -o ' in=.* out=[^ ]*\|saddr=.*')" \
@@ -107,7 +108,8 @@ syn $server 80
 events 1
 check "ipt_verdict: STOLEN: every field; packet, length and addresses are 0" \
 	"$(any_rule | head -n 1)" \
-	"table=filter hook=FORWARD verdict=STOLEN queue=0 bypass=0 errno=0 policy=0 rule=N ruleset=N in=r0 out=r1 mark=0x0 ctstate=NONE skbaddr=NULL $(
+	"table=filter hook=FORWARD verdict=STOLEN queue=0 bypass=0 errno=0 policy=0 rule=N $(
+	)ruleset=N in=r0 out=r1 mark=0x0 ctstate=NONE skbaddr=NULL $(
 	)net_cookie=$cookie netns=$netns pf=2 len=0 protocol=0 saddr=0.0.0.0 daddr=0.0.0.0"
 trace_on "verdict == 2 && skbaddr != 0"
 syn $server 80
