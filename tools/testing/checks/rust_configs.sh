@@ -34,13 +34,21 @@ options() {
 	done
 }
 
+# kunit.py uses KVM wherever there is a device for it, which is not enough: see vm/boot.
+mkdir -p "$out/bin"
+cat >"$out/bin/qemu-system-x86_64" <<'E'
+#!/usr/bin/env bash
+exec /usr/bin/qemu-system-x86_64 "${@/#kvm/tcg}"
+E
+chmod +x "$out/bin/qemu-system-x86_64"
+
 # kunit COMMAND NAME [ARGUMENT...]: runs kunit.py with the fragment on standard input.
 kunit() {
 	local command=$1 name=$2 arguments=()
 	shift 2
 	cat >"$out/$name"
 	[[ $command != run ]] || arguments=('rust_*')
-	(cd "$KTREE" && tools/testing/kunit/kunit.py "$command" --kunitconfig "$out/$name" \
+	(cd "$KTREE" && PATH=$out/bin:$PATH tools/testing/kunit/kunit.py "$command" --kunitconfig "$out/$name" \
 		--build_dir "build-rust-$name" --jobs "$(nproc)" "$@" ${arguments[@]+"${arguments[@]}"})
 }
 
