@@ -70,8 +70,8 @@ no_net() {
 }
 no_tracepoints() {
 	# shellcheck disable=SC2086
-	options $rust $net DEBUG_FS -FTRACE | kunit run no-tracepoints "${x86[@]}" &&
-		has no-tracepoints CONFIG_NET=y && ! has no-tracepoints CONFIG_TRACEPOINTS=y
+	options $rust $net DEBUG_FS PCI NOVA_CORE -FTRACE | kunit run no-tracepoints "${x86[@]}" &&
+		has no-tracepoints CONFIG_NET=y CONFIG_NOVA_CORE=y && ! has no-tracepoints CONFIG_TRACEPOINTS=y
 }
 no_debugfs() {
 	# shellcheck disable=SC2086
@@ -97,7 +97,7 @@ arm() {
 }
 
 check "rust: without NET, the tests pass" no_net
-check "rust: without TRACEPOINTS, the tests pass" no_tracepoints
+check "rust: without TRACEPOINTS, the tests pass; nova-core, which uses debugfs, builds" no_tracepoints
 check "rust: without DEBUG_FS, the tests pass" no_debugfs
 check "rust: by gcc, without RUST_INLINE_HELPERS, the tests pass" by_gcc
 check "rust: in KUnit's default configuration for x86-64, the tests pass" default x86_64
