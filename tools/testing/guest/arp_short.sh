@@ -49,7 +49,7 @@ check "short ARP packet: 27 bytes are too short, 28 are not" \
 files=$instance/events/iptables/arpt_verdict
 keys=hist:keys=ruleset,verdict,rule
 echo "$keys if net_cookie == $cookie && hook == 2" >"$files/trigger"
-while short 5000 8; do :; done &
+nsenter --net=/run/netns/client "$here/arp.py" c0 $client $server 1000000000 --length 8 &
 sender=$!
 for ((i = 0; i < 100; i++)); do
 	in_net router arptables-legacy -A FORWARD -s 192.0.2.1 -j DROP
