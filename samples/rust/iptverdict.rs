@@ -106,7 +106,8 @@ where
     type Data = PerCpu<Counts>;
 
     fn probe(counts: PerCpuPtr<'_, Counts>, event: Event<'_>) {
-        let index = index(event.table.kind(), event.state.number(), event.verdict.action());
+        let (table, hook) = (event.table.kind(), event.state.number());
+        let index = index(table, hook, event.verdict.action());
         // A stolen packet adds no bytes: it may already be freed.
         let bytes = event.skb.map_or(0, SkBuff::len);
 

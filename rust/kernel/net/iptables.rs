@@ -62,8 +62,8 @@ macro_rules! verdict_event {
             ) -> for<'a> Event<'a> {
                 // SAFETY: These are the arguments of the event, which are valid during the call,
                 // as are the devices, the network namespace, the ruleset of the table and the
-                // target of the rule; except that `skb` and `rule` may be NULL. Nothing else accesses
-                // the packet.
+                // target of the rule; except that `skb` and `rule` may be NULL. Nothing else
+                // accesses the packet.
                 unsafe {
                     let (state, table) = (HookState::from_raw(state), Table::from_raw(table));
                     Event {

@@ -279,8 +279,8 @@ impl HookState {
         unsafe { (*self.0.get()).in_.cast::<NetDevice>().as_ref() }
     }
 
-    /// Returns the device that the packet will be sent on, or [`None`] at the hooks `PREROUTING` and
-    /// `INPUT`.
+    /// Returns the device that the packet will be sent on, or [`None`] at the hooks `PREROUTING`
+    /// and `INPUT`.
     ///
     /// # Examples
     ///
