@@ -47,7 +47,8 @@ check "short ARP packet: 27 bytes are too short, 28 are not" \
 
 # The event reads the ruleset: an instrumented kernel would report a freed one.
 files=$instance/events/iptables/arpt_verdict
-keys=hist:keys=ruleset,verdict,rule
+# At most three keys; a sum of 0 says that no event had policy=1.
+keys=hist:keys=ruleset,verdict,rule:values=policy
 echo "$keys if net_cookie == $cookie && hook == 2" >"$files/trigger"
 nsenter --net=/run/netns/client "$here/arp.py" c0 $client $server 1000000000 --length 8 &
 sender=$!
@@ -59,9 +60,9 @@ kill $sender
 wait $sender || :
 settle
 # Each line is one ruleset.
-sed -n 's/^{ ruleset: *[0-9]*, \(.*\) } hitcount.*/\1/p' "$files/hist" | tr -s ' ' >"$work/rulesets"
+sed -n 's/^{ ruleset: *[0-9]*, \(.*\) } hitcount: *[0-9]* */\1, /p' "$files/hist" | tr -s ' ' >"$work/rulesets"
 check "short ARP packet: 200 ruleset replacements: no event names a rule" \
-	"$(sort -u "$work/rulesets")" "verdict: 0, rule: 18446744073709551615"
+	"$(sort -u "$work/rulesets")" "verdict: 0, rule: 18446744073709551615, policy: 0"
 check_that "short ARP packet: 200 ruleset replacements: events of $(wc -l <"$work/rulesets") rulesets" \
 	test "$(wc -l <"$work/rulesets")" -ge 20
 echo "!$keys if net_cookie == $cookie && hook == 2" >"$files/trigger"
