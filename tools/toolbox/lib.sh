@@ -9,7 +9,12 @@ SUITE=trixie
 
 # The name contains a hash of what determines the contents, so a change makes a new
 # toolbox.
-TOOLBOX=$CACHE/toolbox-$SUITE-$(cat "$REPO"/tools/toolbox/{packages,build-toolbox,customize,coldplug} | sha256sum | cut -c1-12)
+TOOLBOX=$CACHE/toolbox-$SUITE-$(cat "$REPO"/tools/toolbox/{packages,packages.guest,build-toolbox,customize,coldplug} | sha256sum | cut -c1-12)
+
+# packages FILE...: prints the packages in these lists, separated by commas.
+packages() {
+	sed 's/#.*//' "$@" | xargs | tr ' ' ,
+}
 
 # mirror: prints the Debian mirror: MIRROR, or that of the host's own apt. Prints nothing
 # if there is neither; mmdebstrap has a default.
