@@ -157,6 +157,7 @@ impl DropReason {
     }
 
     /// Returns the name of a reason of the network core, or `OTHER` for any other reason.
+    #[inline]
     pub fn name(self) -> &'static str {
         const CORE: usize = bindings::skb_drop_reason_subsys_SKB_DROP_REASON_SUBSYS_CORE as usize;
 
