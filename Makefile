@@ -3,7 +3,7 @@
 # The commands of iptverdict: each runs a script in tools/. 'make help' lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kernels soak bench bench-doc bench-here deb vm toolbox kernel module series apply patches clean
+.PHONY: help run test test-kernels soak bench bench-doc bench-here deb packages dkms-source vm toolbox kernel module series apply patches clean
 
 # Pass CMD to the scripts unexpanded: a $ in it is for the shell.
 IPTVERDICT_CMD := $(value CMD)
@@ -12,18 +12,22 @@ MAKEOVERRIDES =
 unexport CMD
 
 define HELP
-make run                 boot the patched kernel, send traffic through a router, and compare the
-                         module's counters with those of iptables; fails if they differ
+make run                 boot Debian's own kernel with the events and the module, send traffic
+                         through a router, and compare the module's counters with those of
+                         iptables; fails if they differ. KERNEL=patched: on a patched kernel
 make test                run all tests; the last line says how many passed and failed
 make test-kernels        test all supported kernels: does the series apply, compile by gcc and
                          clang, boot? Takes about an hour
 make soak                run what takes too long for make test: hours in all. PARTS= selects from
                          boots oracle churn nets cpus debug locks memory races
 make bench               measure what each way to see verdicts costs and what it loses. PARTS=
-                         selects from cost packet lost parallel reading story
+                         selects from cost stock packet lost parallel reading story
 make bench-doc           the same, and update the tables and plots in the documents
 make bench-here          measure the cost on this machine, which must run a patched kernel.
                          MECHANISMS= selects; BUILT=DIR has what make bench built for this kernel
+make packages            build Debian packages in build/deb/ that add the events, and the module,
+                         to the kernels of Debian 12 and 13 by DKMS
+make dkms-source         write the same as trees for 'dkms add' into build/dkms/
 make deb CONFIG_FILE=    build Debian packages of the kernel and the module in build/deb/, with
                          your configuration, or by default with that of the tests
 
@@ -73,6 +77,12 @@ bench-here:
 
 deb:
 	@tools/kernel/deb
+
+packages:
+	@tools/dkms/build-packages
+
+dkms-source:
+	@tools/dkms/build-source
 
 vm: kernel
 	@tools/testing/vm/boot $(if $(IPTVERDICT_CMD),"$$IPTVERDICT_CMD")

@@ -26,7 +26,12 @@ COMPILER=${COMPILER:-clang}
 KTREE=$BUILD/linux-$KVER
 OBJDIR=$KTREE/build-$CONFIG
 [[ $COMPILER == clang ]] || OBJDIR+=-$COMPILER
+# Debian's own kernel, which is tested with the selftests of the newest.
+[[ $CONFIG != stock ]] || KTREE=$BUILD/linux-${KERNELS%% *} OBJDIR=$BUILD/stock-$KVER
 KDIR=${KDIR:-$OBJDIR}
+
+# Where make packages and make deb write.
+PACKAGES=${PACKAGES:-$BUILD/deb}
 
 # The programs and the results of the bench, for this kernel.
 BENCH=$BUILD/bench

@@ -16,6 +16,9 @@ KBASE=$CACHE/linux-$KVER.git
 # Debian suites that have kernel source packages.
 KERNEL_SUITES="trixie trixie-backports bookworm"
 
+# The kernels of Debian for which there are packages for DKMS.
+DKMS_KERNELS="7.3 6.12 6.1"
+
 # Debian's own kernel that make bench compares with: the last one in which all
 # kretprobes share a lock.
 STOCK_KVER=5.10
