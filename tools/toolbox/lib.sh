@@ -44,3 +44,26 @@ need_userns() {
 	unshare --user --map-root-user true 2>/dev/null ||
 		die "this user may not create user namespaces: allow it (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0, user.max_user_namespaces)"
 }
+
+# need_host: installs the commands that the host itself needs, or names their packages.
+need_host() {
+	local missing=() cmd
+	for cmd in mmdebstrap:mmdebstrap bwrap:bubblewrap tar:tar flock:util-linux; do
+		command -v "${cmd%%:*}" >/dev/null || missing+=("${cmd##*:}")
+	done
+	if ((EUID)); then
+		command -v newuidmap >/dev/null || missing+=(uidmap)
+	fi
+	((${#missing[@]})) || return 0
+
+	if ((EUID)) || ! command -v apt-get >/dev/null; then
+		die "missing on this machine: install the packages ${missing[*]}"
+	fi
+	step "install ${missing[*]}" install_host "${missing[@]}"
+}
+
+install_host() {
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update
+	apt-get install --yes --no-install-recommends "$@"
+}

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# CONFIG=stock: Debian's own kernel KVER, in a Debian system with our packages. Sourced after
+# tools/env.sh and tools/toolbox/lib.sh.
+#
+# shellcheck disable=SC2034 # the scripts that source this use the variables
+
+case $KVER in
+6.1) stock_suites=bookworm ;;
+6.12) stock_suites=trixie ;;
+7.3) stock_suites="trixie trixie-backports" ;;
+*) die "CONFIG=stock: Debian has no kernel $KVER; use KVER=6.1, 6.12 or 7.3" ;;
+esac
+
+# depends PACKAGE: prints what our package depends on, separated by commas.
+depends() {
+	sed -n "/^Package: $1\$/,/^Description/ { s/^Depends: *//p; s/^ //p }" "$REPO/tools/dkms/debian/control" |
+		tr ',' '\n' | sed 's/(.*//; s/ //g' | grep -v '[$]\|^iptverdict\|^$' | paste -sd,
+}
+
+# The packages of the system, besides the essential ones.
+stock_packages=systemd-sysv,udev,kmod,initramfs-tools,dkms,openssl,linux-image-cloud-amd64,linux-headers-cloud-amd64
+stock_packages+=,$(packages "$REPO/tools/toolbox/packages.guest"),$(depends iptverdict-dkms)
+[[ $KVER != "${KERNELS%% *}" ]] || stock_packages+=,$(depends iptverdict-module-dkms)
+
+# The system without our packages. The name contains a hash of what determines the contents.
+stock_root=$CACHE/stock-$KVER-$(cat "$REPO/tools/testing/vm/stock-root" - <<<"$stock_packages" | sha256sum | cut -c1-12).tar.zst
