@@ -70,6 +70,23 @@ static __always_inline __u32 length(const struct sk_buff *skb)
 	return skb ? skb->len : 0;
 }
 
+#elif defined(PROBE_READ)
+
+/* For kernels that cannot cast to any memory. */
+static __always_inline __u32 table_hook(const struct xt_table *table,
+					const struct nf_hook_state *state)
+{
+	char name[3];
+
+	bpf_core_read(name, sizeof(name), &table->name);
+	return slot(name) | hook_bits(BPF_CORE_READ(state, hook));
+}
+
+static __always_inline __u32 length(const struct sk_buff *skb)
+{
+	return skb ? BPF_CORE_READ(skb, len) : 0;
+}
+
 #else
 
 static __always_inline __u32 table_hook(const void *table, const struct nf_hook_state *state)

@@ -6,9 +6,11 @@
 # shellcheck disable=SC2154 # $here
 
 # bpf_object DIR NAME VIA HOOK [OPTION]: builds a program; see bench.bpf.c for VIA and HOOK.
+# The array defines has further options.
 bpf_object() {
 	clang -g -O2 -Wall -Wno-missing-declarations -Wno-unused-function --target=bpf \
 		-D__TARGET_ARCH_x86 -I"$1" -D"VIA_$3" -DHOOK="\"$4\"" ${5:+"-D$5"} \
+		${defines[@]+"${defines[@]}"} \
 		-c "$here/bench.bpf.c" -o "$1/$2.bpf.o"
 }
 

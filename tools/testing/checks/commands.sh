@@ -63,6 +63,8 @@ check_line "step: reports a full disk" ! "full-disk: no space left on device" fu
 check_line "make patches: rejects another kernel" 2 "patches/ is for linux-7.3" make patches KVER=6.12
 check_line "make deb: rejects a kernel without Rust" 2 "needs Rust, in linux-7.2 or later" make deb KVER=6.12
 check_line "make run: rejects a kernel without Rust" 2 "needs Rust, in linux-7.2 or later" make run KVER=6.12
+check_line "make run: rejects an unknown KERNEL" 2 "unknown KERNEL: fancy; use one of: stock patched" make run KERNEL=fancy
+check_line "make run: rejects a kernel that Debian does not have" 2 "Debian has no kernel 7.2; use KVER=6.1, 6.12 or 7.3" make run KVER=7.2
 check_line "kernel: rejects an unknown compiler" 2 "COMPILER=tcc: unknown; use clang or gcc" make kernel COMPILER=tcc
 check_line "make module: rejects a KDIR that does not exist" 2 "no such directory" make module KDIR="$tmp/none"
 check_line "make module: rejects a KDIR that is not a kernel build directory" 2 "is not a kernel build directory" make module KDIR="$tmp"

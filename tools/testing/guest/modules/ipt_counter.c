@@ -6,8 +6,8 @@
 #include <linux/module.h>
 #include <linux/percpu.h>
 #include <linux/tracepoint.h>
-#include <linux/netfilter_ipv4/ip_tables.h>
-#include <trace/events/iptables.h>
+
+extern struct tracepoint __tracepoint_ipt_verdict;
 
 static unsigned int slot;
 module_param(slot, uint, 0);

@@ -123,8 +123,10 @@ class Traffic:
 
 # Counters of packets and bytes, by table, chain and verdict.
 
-def stats():
-    """Returns the counters of the module."""
+def stats(raw):
+    """Returns the counters of the module, or those of the raw tracepoint if there is none."""
+    if not os.path.exists(STATS):
+        return parse_map(subprocess.check_output(dump(raw)))
     with open(STATS, encoding="ascii") as lines:
         rows = [line.split() for line in lines][1:]
     counts = collections.Counter()
@@ -133,6 +135,11 @@ def stats():
             counts[table, chain, verdict, "packets"] += int(packets)
             counts[table, chain, verdict, "bytes"] += int(size)
     return counts
+
+
+def dump(directory):
+    """Returns the command that dumps the map of a BPF program."""
+    return ["bpftool", "--json", "map", "dump", "pinned", f"{directory}/hits"]
 
 
 def parse_map(text):
@@ -170,14 +177,13 @@ def parse_saved(text):
 
 def settled(raw, fexit):
     """Returns all counters as of one moment, after 0.1 seconds without a verdict."""
-    commands = [["bpftool", "--json", "map", "dump", "pinned", f"{directory}/hits"]
-                for directory in (raw, fexit)] + [["iptables-legacy-save", "-c"]]
+    commands = [dump(raw), dump(fexit), ["iptables-legacy-save", "-c"]]
     while True:
-        before = stats()
+        before = stats(raw)
         time.sleep(0.1)
         with concurrent.futures.ThreadPoolExecutor() as pool:
             texts = list(pool.map(subprocess.check_output, commands))
-        if stats() == before:
+        if stats(raw) == before:
             by_verdict, by_place = parse_saved(texts[2].decode())
             return {"module": before, "raw_tp": parse_map(texts[0]), "fexit": parse_map(texts[1]),
                     "iptables": by_verdict, "places": by_place}
@@ -363,7 +369,7 @@ def run(seed, traffic, cookie, maps):
         before = settled(*maps)
         record(True)
         # Try again if a late packet of the previous ruleset came in between.
-        if stats() == before["module"]:
+        if stats(maps[0]) == before["module"]:
             break
     packets = traffic.send(rng)
     counted = settled(*maps)
