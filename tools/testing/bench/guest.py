@@ -6,6 +6,8 @@ DIR. Prints a line for each measurement, columns separated by tabs:
 cost FAMILY RULES MECHANISM VERDICT BEST MEDIAN WORST CYCLES INSTRUCTIONS
     Ticks per call, in the best, the median and the worst batch; cycles and instructions as the
     CPU counts them, per 1,000 calls.
+stock KERNEL MECHANISM INSTRUCTIONS
+    As cost, for IPv4 and 10 rules, with a distribution's own tables and those of iptverdict-dkms.
 packet MECHANISM CALLS BEST MEDIAN WORST
     Ticks for a packet through a router; calls of ipt_do_table() per 100 packets.
 lost SITUATION MECHANISM CALLS SEEN MISSES
@@ -40,6 +42,8 @@ HOSTS = HERE.parent / "selftests/iptverdict/hosts.sh"
 SEND = HERE.parent / "selftests/iptverdict/send.py"
 FILES = pathlib.Path("/sys/kernel/debug/ipt_bench")
 TABLES = ("ip_tables", "ip6_tables", "arp_tables")
+# The modules that DKMS has replaced, by kernel and machine.
+ORIGINALS = pathlib.Path("/var/lib/dkms/iptverdict/original_module")
 # arptables-restore is a loop in Perl: few rules.
 SIZES = {"ipv4": (1, 10, 100, 1000, 10000), "ipv6": (1, 10, 1000), "arp": (1, 10, 100)}
 ROUNDS = 9
@@ -183,6 +187,31 @@ def part_cost(built, names):
         for family in ("ipv6", "arp"):
             for name in ("off", "iptverdict", "c_ref", f"raw_tp@{family}", f"tp@{family}"):
                 measure(name, family)
+
+
+def part_stock(built, names):
+    """What a call costs with a distribution's own tables, and with those of iptverdict-dkms."""
+    kernel = os.uname().release
+    module = pathlib.Path(os.environ["KDIR"]) / "test-modules/ipt_bench.ko"
+
+    def measure(state):
+        write(mechanisms.PARAMETERS / "calls", 200)
+        columns = in_net("rules10", "cat", str(FILES / "ipv4")).split()
+        row("stock", kernel, state.name, columns[2])
+
+    for table in ("x_tables", *TABLES, "iptable_filter"):
+        run("insmod", str(next((ORIGINALS / kernel / os.uname().machine).glob(table + ".ko*"))))
+    run("insmod", str(module))
+    with rule_nets((10,)) as nets:
+        with_mechanism(built, "stock", "unpatched", nets.values(), measure)
+    unload_tables()
+    run("modprobe", "--remove", "x_tables")
+    run("modprobe", "--all", *TABLES)
+    run("insmod", str(module))
+    with rule_nets((10,)) as nets:
+        for name in ("off", *(names or ("iptverdict", "raw_tp", "tp"))):
+            with_mechanism(built, "stock", name, nets.values(), measure)
+    unload_tables()
 
 
 def part_here(built, names):

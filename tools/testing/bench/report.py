@@ -16,6 +16,7 @@ import sys
 # The columns of guest.py's lines, by their first word.
 COLUMNS = {
     "cost": "family rules mechanism verdict best median worst cycles instructions",
+    "stock": "kernel mechanism instructions",
     "packet": "mechanism calls best median worst",
     "lost": "situation mechanism calls seen misses",
     "parallel": "mechanism round one two",
@@ -148,6 +149,22 @@ def small_table(results):
     return "\n".join([rule, lines[0], rule, *lines[1:], rule])
 
 
+def stock_table(results):
+    """Prints the cost of a call on the kernels of a distribution."""
+    kernels = {}
+    for row in results["stock"]:
+        kernels.setdefault(row["kernel"], {})[row["mechanism"]] = row["instructions"]
+    names = ["iptverdict", "raw_tp", "tp"]
+    print("### Debian's own kernels\n")
+    print("Instructions per call of ipt_do_table() with 10 rules, on kernels as Debian built\n"
+          "them: with Debian's own tables, and with those of iptverdict-dkms. Mechanisms are\n"
+          "relative to off, off is relative to Debian's own.\n")
+    markdown([[kernel, cost["unpatched"], f"{cost['off']} ({cost['off'] - cost['unpatched']:+})",
+               *(f"{cost[name] - cost['off']:+}" if name in cost else "-" for name in names)]
+              for kernel, cost in kernels.items()],
+             ["kernel", "Debian's own", "off", *names])
+
+
 def time_table(results):
     """Prints the cost of a call on a real CPU."""
     print("### On a real CPU\n")
@@ -264,7 +281,8 @@ def summary(results):
               f"lost of {'/'.join(map(str, calls))}", "sees"])
 
 
-TABLES = {"cost": cost_table, "time": time_table, "packet": packet_table, "lost": lost_table,
+TABLES = {"cost": cost_table, "stock": stock_table, "time": time_table,
+          "packet": packet_table, "lost": lost_table,
           "parallel": parallel_table, "reading": reading_table, "story": story_table}
 
 
