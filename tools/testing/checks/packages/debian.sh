@@ -32,7 +32,7 @@ prepare() {
 	local headers=${2:-$headers} build
 	build=$(mktemp -d)
 	cp -r "$1"/. "$build"
-	(cd "$build" && ./prepare "$kernel" "$headers" x_tables ip_tables iptable_filter)
+	(cd "$build" && ./prepare 0 "$kernel" "$headers" x_tables ip_tables iptable_filter)
 }
 
 # The packages.
