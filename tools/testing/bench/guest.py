@@ -42,8 +42,9 @@ HOSTS = HERE.parent / "selftests/iptverdict/hosts.sh"
 SEND = HERE.parent / "selftests/iptverdict/send.py"
 FILES = pathlib.Path("/sys/kernel/debug/ipt_bench")
 TABLES = ("ip_tables", "ip6_tables", "arp_tables")
-# The modules that DKMS has replaced, by kernel and machine.
-ORIGINALS = pathlib.Path("/var/lib/dkms/iptverdict/original_module")
+# The kernel's own modules, which DKMS may have moved.
+ORIGINALS = (pathlib.Path("/lib/modules", os.uname().release, "kernel"),
+             pathlib.Path("/var/lib/dkms/iptverdict/original_module"))
 # arptables-restore is a loop in Perl: few rules.
 SIZES = {"ipv4": (1, 10, 100, 1000, 10000), "ipv6": (1, 10, 1000), "arp": (1, 10, 100)}
 ROUNDS = 9
@@ -200,7 +201,9 @@ def part_stock(built, names):
         row("stock", kernel, state.name, columns[2])
 
     for table in ("x_tables", *TABLES, "iptable_filter"):
-        run("insmod", str(next((ORIGINALS / kernel / os.uname().machine).glob(table + ".ko*"))))
+        run("insmod", str(next(path for directory in ORIGINALS
+                               for path in directory.rglob(table + ".ko*")
+                               if path.suffix != ".origin")))
     run("insmod", str(module))
     with rule_nets((10,)) as nets:
         with_mechanism(built, "stock", "unpatched", nets.values(), measure)

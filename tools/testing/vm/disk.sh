@@ -24,6 +24,7 @@ args=(
 	-drive "file=$OBJDIR/disk.img,format=raw,if=virtio,snapshot=on"
 	-chardev "socket,id=repo,path=$socket" -device vhost-user-fs-pci,chardev=repo,tag=repo
 	-device virtio-serial -device virtserialport,chardev=output,name=output
+	-device virtserialport,chardev=errors,name=errors
 	-device virtio-rng-pci
 )
 if accelerated; then
@@ -47,7 +48,7 @@ serve() {
 # append COMMAND: prints the command line of the kernel: systemd runs COMMAND once the repository and
 # the port for the output are there, and ends the guest.
 append() {
-	local wait="until test -e /dev/virtio-ports/output; do modprobe -q virtio_console; sleep 0.1; done"
+	local wait="until test -e /dev/virtio-ports/errors; do modprobe -q virtio_console; sleep 0.1; done"
 	echo "root=/dev/vda rw console=ttyS0 loglevel=7 panic=-1 systemd.show_status=false ${KERNEL_OPTS:-}" \
 		"systemd.run_success_action=poweroff systemd.run_failure_action=poweroff" \
 		"systemd.run=\"/bin/sh -c 'mkdir -p $REPO && mount -t virtiofs repo $REPO && $wait && exec $1'\""
@@ -56,7 +57,7 @@ append() {
 run_shell() {
 	serve
 	# shellcheck disable=SC2086 # QEMU_OPTS is a list of words
-	exec qemu-system-x86_64 "${args[@]}" -serial mon:stdio -chardev null,id=output ${QEMU_OPTS:-} \
+	exec qemu-system-x86_64 "${args[@]}" -serial mon:stdio -chardev null,id=output -chardev null,id=errors ${QEMU_OPTS:-} \
 		-append "$(append "setsid --ctty bash --login <>/dev/ttyS0 >&0 2>&0")"
 }
 
@@ -64,11 +65,13 @@ run_shell() {
 run_guest() {
 	local rc=0
 	serve
-	# QEMU opens its output again and would truncate a file: give it a pipe.
+	# QEMU opens its outputs again and would truncate files: give it pipes.
 	# shellcheck disable=SC2086 # QEMU_OPTS is a list of words
 	timeout --kill-after=5 "${VM_TIMEOUT:-1800}" \
 		qemu-system-x86_64 "${args[@]}" -serial "file:$log" -chardev file,id=output,path=/dev/stdout \
-		-append "$(append "bash $dir/init >/dev/virtio-ports/output 2>&1")" ${QEMU_OPTS:-} </dev/null | cat || rc=$?
+		-chardev file,id=errors,path=/dev/stderr ${QEMU_OPTS:-} \
+		-append "$(append "bash $dir/init >/dev/virtio-ports/output 2>/dev/virtio-ports/errors")" \
+		</dev/null 2> >(cat >&2) | cat || rc=$?
 	kill $server 2>/dev/null || :
 	wait $server || :
 	rm -f "$socket" "$socket.pid"
