@@ -63,13 +63,13 @@ rejects() {
 	check "switch: $1: the rules are as before" "$(saved)" "$before"
 	check_that "switch: $1: the kernel's own modules are in use" test ! -d $events/ipt_verdict
 }
-# saved: prints the rules of two namespaces, without the lines that contain the time.
+# saved: prints the rules of two namespaces.
 saved() {
 	local net
 	for net in /proc/1/ns/net /run/netns/router; do
-		nsenter --net=$net iptables-legacy-save
-		nsenter --net=$net ip6tables-legacy-save
-	done | sed '/^#/d; /^:/s/ \[.*//'
+		nsenter --net=$net iptables-legacy -S
+		nsenter --net=$net ip6tables-legacy -S
+	done
 }
 
 unload
