@@ -200,6 +200,9 @@ def part_stock(built, names):
         columns = in_net("rules10", "cat", str(FILES / "ipv4")).split()
         row("stock", kernel, state.name, columns[2])
 
+    # systemd loads ip_tables.
+    unload_tables()
+    run("modprobe", "--remove", "x_tables")
     for table in ("x_tables", *TABLES, "iptable_filter"):
         run("insmod", str(next(path for directory in ORIGINALS
                                for path in directory.rglob(table + ".ko*")

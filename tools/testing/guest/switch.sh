@@ -94,7 +94,7 @@ done
 unload
 
 # A rule of iptables-nft that needs a match of iptables.
-own x_tables ip_tables
+own x_tables ip_tables ip6_tables iptable_filter ip6table_filter
 iptables-nft -A INPUT -m string --algo bm --string secret -j DROP
 rejects "a rule of iptables-nft" "x_tables cannot be replaced while nft_compat is in use: reboot"
 iptables-nft -F INPUT
