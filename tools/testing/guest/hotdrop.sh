@@ -3,6 +3,8 @@
 #
 # A match that requests a hot drop and returns true ends the traversal: the target, which could
 # free the packet, does not run.
+#
+# needs CONFIG_RUST
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$KTREE/tools/testing/selftests/iptverdict/lib.sh"
