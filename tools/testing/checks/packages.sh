@@ -26,14 +26,11 @@ in_debian() {
 	# shellcheck source=tools/testing/vm/stock.sh
 	. "$here/vm/stock.sh"
 	mkdir -p "$tmp/packages"
-	cp "$here/checks/packages/debian.sh" "$here/checks/lib.sh" "$PACKAGES"/iptverdict-dkms_*.deb "$tmp/packages"
-	[[ $KVER != "${KERNELS%% *}" ]] || cp "$PACKAGES"/iptverdict-module-dkms_*.deb "$tmp/packages"
+	cp "$here/checks/packages/debian.sh" "$here/checks/lib.sh" "${debs[@]}" "$tmp/packages"
 	"$here/vm/stock-root" || return 1
 	# shellcheck disable=SC2016 # mmdebstrap expands $1
-	"$REPO/tools/toolbox/enter" zstd -qdc "$stock_root" |
-		mmdebstrap --variant=custom --skip=update,cleanup --setup-hook='tar -xC "$1" --exclude="./dev/*"' \
-			--customize-hook="copy-in $tmp/packages /root" \
-			--customize-hook='chroot "$1" /root/packages/debian.sh >'"$tmp/tap" '' - >/dev/null
+	stock_system --customize-hook="copy-in $tmp/packages /root" \
+		--customize-hook='chroot "$1" /root/packages/debian.sh >'"$tmp/tap" >/dev/null
 }
 
 check "make packages: succeeds" make --no-print-directory -C "$REPO" packages

@@ -19,10 +19,23 @@ depends() {
 		tr ',' '\n' | sed 's/(.*//; s/ //g' | grep -v '[$]\|^iptverdict\|^$' | paste -sd,
 }
 
-# The packages of the system, besides the essential ones.
+# The packages of the system, besides the essential ones; and ours, to be installed in it.
 stock_packages=systemd-sysv,udev,kmod,initramfs-tools,dkms,openssl,linux-image-cloud-amd64,linux-headers-cloud-amd64
 stock_packages+=,$(packages "$REPO/tools/toolbox/packages.guest"),$(depends iptverdict-dkms)
-[[ $KVER != "${KERNELS%% *}" ]] || stock_packages+=,$(depends iptverdict-module-dkms)
+debs=("$PACKAGES"/iptverdict-dkms_*.deb)
+# The newest kernel has Rust, and so the module.
+if [[ $KVER == "${KERNELS%% *}" ]]; then
+	stock_packages+=,$(depends iptverdict-module-dkms)
+	debs+=("$PACKAGES"/iptverdict-module-dkms_*.deb)
+fi
 
 # The system without our packages. The name contains a hash of what determines the contents.
 stock_root=$CACHE/stock-$KVER-$(cat "$REPO/tools/testing/vm/stock-root" - <<<"$stock_packages" | sha256sum | cut -c1-12).tar.zst
+
+# stock_system ARGUMENT...: runs mmdebstrap with further arguments, such as hooks, in a copy of the
+# system, and prints the result as a tar.
+stock_system() {
+	# shellcheck disable=SC2016 # mmdebstrap expands $1
+	"$REPO/tools/toolbox/enter" zstd -qdc "$stock_root" |
+		mmdebstrap --variant=custom --skip=update,cleanup --setup-hook='tar -xC "$1" --exclude="./dev/*"' "$@" '' -
+}
