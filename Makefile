@@ -17,7 +17,7 @@ make run                 boot Debian's own kernel with the events and the module
                          iptables; fails if they differ. KERNEL=patched: on a patched kernel
 make test                run all tests; the last line says how many passed and failed
 make test-kernels        test all supported kernels: does the series apply, compile by gcc and
-                         clang, boot? Takes about an hour
+                         clang, boot? Takes hours
 make soak                run what takes too long for make test: hours in all. PARTS= selects from
                          boots oracle churn nets cpus debug locks memory races
 make bench               measure what each way to see verdicts costs and what it loses. PARTS=
