@@ -4,6 +4,8 @@
 # apt for the kernel packages of any Debian suite, with its state in the cache and the
 # mirror of the toolbox. Sourced, in the toolbox.
 
+# shellcheck source=tools/toolbox/lib.sh
+. "$REPO/tools/toolbox/lib.sh"
 apt=$CACHE/apt
 apt() {
 	local cmd=$1
@@ -17,7 +19,7 @@ apt() {
 update() {
 	local uri suite
 	mkdir -p "$apt/lists/partial" "$apt/archives/partial"
-	uri=$(awk '$1 == "deb" { sub(/\[[^]]*\] /, ""); print $2; exit }' /etc/apt/sources.list)
+	uri=$(root_mirror /)
 	for suite; do
 		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $suite main"
 	done >"$apt/sources.list"

@@ -7,9 +7,20 @@
 
 SUITE=trixie
 
+# The options of mmdebstrap for all roots.
+root_options=(
+	--aptopt='Acquire::Retries "5"'
+	--dpkgopt='path-exclude=/usr/share/doc/*'
+	--dpkgopt='path-exclude=/usr/share/man/*'
+	--dpkgopt='path-exclude=/usr/share/locale/*'
+)
+
 # The name contains a hash of what determines the contents, so a change makes a new
 # toolbox.
-TOOLBOX=$CACHE/toolbox-$SUITE-$(cat "$REPO"/tools/toolbox/{packages,packages.guest,build-toolbox,customize,coldplug} | sha256sum | cut -c1-12)
+TOOLBOX=$CACHE/toolbox-$SUITE-$({
+	echo "${root_options[@]}"
+	cat "$REPO"/tools/toolbox/{packages,packages.guest,build-toolbox,customize,coldplug}
+} | sha256sum | cut -c1-12)
 
 # packages FILE...: prints the packages in these lists, separated by commas.
 packages() {
@@ -27,6 +38,11 @@ mirror() {
 			'Created-By: Packages' 'Origin: Debian' 'Label: Debian' \
 			2>/dev/null | sed -n 1p
 	fi
+}
+
+# root_mirror ROOT: prints the mirror that a root was made from.
+root_mirror() {
+	awk '$1 == "deb" { sub(/\[[^]]*\] /, ""); print $2; exit }' "$1/etc/apt/sources.list"
 }
 
 # need_writable: fails unless this user can write to build/ and to the cache.

@@ -30,7 +30,7 @@ if [[ $KVER == "${KERNELS%% *}" ]]; then
 fi
 
 # The system without our packages. The name contains a hash of what determines the contents.
-stock_root=$CACHE/stock-$KVER-$(cat "$REPO/tools/testing/vm/stock-root" - <<<"$stock_packages" | sha256sum | cut -c1-12).tar.zst
+stock_root=$CACHE/stock-$KVER-$(cat "$REPO/tools/testing/vm/stock-root" - <<<"$stock_packages ${root_options[*]}" | sha256sum | cut -c1-12).tar.zst
 
 # stock_system ARGUMENT...: runs mmdebstrap with further arguments, such as hooks, in a copy of the
 # system, and prints the result as a tar.
