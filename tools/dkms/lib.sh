@@ -28,10 +28,40 @@ version_of() {
 		END { print version }'
 }
 
-# need_source TAR...: sets tar to the first that has the source of this version.
+# package_version PACKAGE: prints the version of an installed Debian package, if there is one.
+package_version() {
+	! command -v dpkg-query >/dev/null || dpkg-query --show --showformat '${Version}' "$1" 2>/dev/null || :
+}
+
+# need_source TAR...: sets tar to the first that has the source of the kernel: of the same version
+# and, where both are known, from the same revision of Debian's package.
 need_source() {
+	local built revision
+	built=$(package_version "linux-headers-$kernel")
 	for tar; do
-		[[ ! -f $tar || $(version_of "$tar") != "$version" ]] || return 0
+		[[ -f $tar && $(version_of "$tar") == "$version" ]] || continue
+		if [[ -f ${tar%.tar.xz}.revision ]]; then
+			revision=$(<"${tar%.tar.xz}.revision")
+		else
+			revision=$(package_version "linux-source-$series")
+		fi
+		[[ $built && $revision && $built != "$revision" ]] || return 0
 	done
-	die "no source of Linux $version, which $kernel was built from: install the package linux-source-$series of this version"
+	die "no source of Linux ${built:-$version}, which $kernel was built from: install the package linux-source-$series of this version"
+}
+
+# need_key: fails if the kernel loads only signed modules, and not those that DKMS signs: without
+# iptables, the machine would have no packet filter at the next boot.
+need_key() {
+	local certificate
+	grep -qx CONFIG_MODULE_SIG_FORCE=y "$headers/.config" ||
+		grep -qsx Y /sys/module/module/parameters/sig_enforce ||
+		grep -qsE '\[(integrity|confidentiality)\]' /sys/kernel/security/lockdown || return 0
+	certificate=$(
+		cat /etc/dkms/framework.conf /etc/dkms/framework.conf.d/*.conf 2>/dev/null |
+			sed -n 's/^mok_certificate="*\([^"]*\)"*$/\1/p' | tail -n 1
+	)
+	: "${certificate:=/var/lib/dkms/mok.pub}"
+	mokutil --test-key "$certificate" 2>/dev/null | grep -q 'already enrolled' ||
+		die "this machine loads only signed modules, and the key of DKMS is not enrolled: run 'mokutil --import $certificate' (without that file, 'dkms generate_mok' first), reboot, then 'dkms autoinstall'"
 }

@@ -100,4 +100,19 @@ rejects "a rule of iptables-nft" "x_tables cannot be replaced while nft_compat i
 iptables-nft -F INPUT
 check_fails "switch: rejects an argument" "usage: iptverdict-switch" iptverdict-switch --force
 unload
+
+# From here on, the kernel only loads modules that are signed by Debian.
+own x_tables ip_tables iptable_filter
+echo 1 >/sys/module/module/parameters/sig_enforce
+rejects "the key of DKMS is not enrolled" "the modules with the events do not load \(.*\): the kernel's own are loaded again"
+# prepare: runs what DKMS runs before it builds.
+prepare() {
+	local build
+	build=$(mktemp -d)
+	cp -r /usr/src/iptverdict-*/. "$build"
+	(cd "$build" && ./prepare 0 "$(uname -r)" "/lib/modules/$(uname -r)/build" x_tables)
+}
+check_fails "dkms: nothing is built that the kernel would not load" \
+	"^iptverdict: this machine loads only signed modules, and the key of DKMS is not enrolled" prepare
+unload
 done_testing
