@@ -3,9 +3,8 @@
 #
 # make packages, in throw-away Debian systems: installation, upgrade, removal, bad input
 # (packages/debian.sh); and on Debian's own kernels, booted: the tests of the events and of the
-# module. STOCK_KERNELS: these; by default, all.
+# module. STOCK_KERNELS: these; by default, those that make test boots.
 #
-# by request: make test-kernels
 # objects of its own
 
 # shellcheck source=tools/env.sh
@@ -23,10 +22,20 @@ trap 'rm -rf "$tmp"' EXIT
 
 # in_debian: runs packages/debian.sh in the Debian system of KVER, and prints its TAP.
 in_debian() {
+	# For the variables of this kernel.
+	# shellcheck source=tools/kernel/lib.sh
+	. "$REPO/tools/kernel/lib.sh"
 	# shellcheck source=tools/testing/vm/stock.sh
 	. "$here/vm/stock.sh"
 	mkdir -p "$tmp/packages"
 	cp "$here/checks/packages/debian.sh" "$here/checks/lib.sh" "${debs[@]}" "$tmp/packages"
+	rm -rf "$tmp/packages/cache"
+	if rust_kernel; then
+		# For make module: a clone, and the source of the kernel.
+		mkdir -p "$tmp/packages/iptverdict" "$tmp/packages/cache/iptverdict"
+		(cd "$REPO" && git ls-files | xargs cp --parents --target-directory="$tmp/packages/iptverdict")
+		cp -r "$KBASE" "$tmp/packages/cache/iptverdict"
+	fi
 	"$here/vm/stock-root" || return 1
 	# shellcheck disable=SC2016 # mmdebstrap expands $1
 	stock_system --customize-hook="copy-in $tmp/packages /root" \
@@ -34,8 +43,16 @@ in_debian() {
 }
 
 check "make packages: succeeds" make --no-print-directory -C "$REPO" packages
+# Trees for dkms add are what the packages install.
+trees() {
+	make --no-print-directory -C "$REPO" dkms-source &&
+		[[ $(cd "$BUILD/dkms" && echo *) == "iptverdict-$1 iptverdict-module-$1 iptverdict-switch" &&
+			-x $BUILD/dkms/iptverdict-$1/prepare && -f $BUILD/dkms/iptverdict-module-$1/dkms.conf ]]
+}
+check "make dkms-source: writes a tree for each package" trees \
+	"$(sed -n '1s/.*(\(.*\)).*/\1/p' "$REPO/tools/dkms/debian/changelog")"
 export KVER CONFIG=stock
-for KVER in ${STOCK_KERNELS:-$DKMS_KERNELS}; do
+for KVER in ${STOCK_KERNELS:-$BOOT_KERNELS}; do
 	rm -f "$tmp/tap"
 	in_debian >"$tmp/log" 2>&1 || tail -n 30 "$tmp/log" | sed 's/^/# /'
 	check "linux-$KVER: the packages were tested in Debian" grep -q '^1\.\.' "$tmp/tap"
