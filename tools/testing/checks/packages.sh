@@ -27,9 +27,9 @@ in_debian() {
 	. "$REPO/tools/kernel/lib.sh"
 	# shellcheck source=tools/testing/vm/stock.sh
 	. "$here/vm/stock.sh"
+	rm -rf "$tmp/packages"
 	mkdir -p "$tmp/packages"
 	cp "$here/checks/packages/debian.sh" "$here/checks/lib.sh" "${debs[@]}" "$tmp/packages"
-	rm -rf "$tmp/packages/cache"
 	if rust_kernel; then
 		# For make module: a clone, and the source of the kernel.
 		mkdir -p "$tmp/packages/iptverdict" "$tmp/packages/cache/iptverdict"

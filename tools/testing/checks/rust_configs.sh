@@ -47,9 +47,9 @@ kunit() {
 	local command=$1 name=$2 arguments=()
 	shift 2
 	cat >"$out/$name"
-	[[ $command != run ]] || arguments=('rust_*')
+	[[ $command != run ]] || arguments=(--jobs "$(nproc)" 'rust_*')
 	(cd "$KTREE" && PATH=$out/bin:$PATH tools/testing/kunit/kunit.py "$command" --kunitconfig "$out/$name" \
-		--build_dir "build-rust-$name" --jobs "$(nproc)" "$@" ${arguments[@]+"${arguments[@]}"})
+		--build_dir "build-rust-$name" "$@" ${arguments[@]+"${arguments[@]}"})
 }
 
 # has NAME LINE...: succeeds if the configuration has these lines.

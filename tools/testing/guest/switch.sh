@@ -102,7 +102,7 @@ check_fails "switch: rejects an argument" "usage: iptverdict-switch" iptverdict-
 unload
 
 # From here on, the kernel only loads modules that are signed by Debian.
-own x_tables ip_tables iptable_filter
+own x_tables ip_tables ip6_tables iptable_filter ip6table_filter
 echo 1 >/sys/module/module/parameters/sig_enforce
 rejects "the key of DKMS is not enrolled" "the modules with the events do not load \(.*\): the kernel's own are loaded again"
 # prepare: runs what DKMS runs before it builds.

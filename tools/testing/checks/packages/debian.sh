@@ -16,7 +16,8 @@ kernels=$(cd /lib/modules && echo *)
 kernel=${kernels%% *}
 pattern=${kernel//+/\\+}
 headers=/lib/modules/$kernel/build
-name="linux-$(cut -d. -f1,2 <<<"$kernel")"
+series=$(cut -d. -f1,2 <<<"$kernel")
+name=linux-$series
 source=/usr/src/iptverdict-$(dpkg-deb --field iptverdict-dkms_*.deb Version)
 
 # own: succeeds if all files of the kernel are as its packages have them, and there are no others.
@@ -68,7 +69,7 @@ no_foreign() {
 
 # make module, in a clone. one-patch, which needs git, runs without the toolbox.
 make_module() {
-	apt-get install --yes git && IN_TOOLBOX=1 XDG_CACHE_HOME=$PWD/cache make -C iptverdict module KDIR="$headers" &&
+	apt-get update && apt-get install --yes git && IN_TOOLBOX=1 XDG_CACHE_HOME=$PWD/cache make -C iptverdict module KDIR="$headers" &&
 		grep -q "^$(modinfo -F vermagic -k "$kernel" x_tables)$" <(modinfo -F vermagic iptverdict/build/module/samples/rust/iptverdict.ko)
 }
 [[ ! -d cache ]] || check "$name: make module builds for headers without Rust metadata" make_module
@@ -110,7 +111,7 @@ mv /usr/src/linux-source-* "$tree/none" 2>/dev/null
 check_line "$name: rejects a kernel without its source" 1 "install the package linux-source-[0-9.]* of this version" prepare "$tree"
 mkdir "$tree/sources"
 cp "$tree/none/"*.tar.xz "$tree/sources"
-echo 0-0 >"$tree/sources/${name#linux-}.revision"
+echo 0-0 >"$tree/sources/$series.revision"
 check_line "$name: rejects a source of another revision" 1 "install the package linux-source-[0-9.]* of this version" prepare "$tree"
 rm "$tree"/sources/*
 for tar in "$tree"/none/*.tar.xz; do
@@ -140,14 +141,13 @@ check_line "$name: a package that cannot be built says why" 1 "the series does n
 check "$name: and leaves the kernel's own modules" own
 apt-get purge --yes iptverdict-dkms >/dev/null 2>&1
 skipped() {
-	dpkg --unpack ./iptverdict-dkms_*.deb && rm "$source/patches/${name#linux-}.patch" && dpkg --configure iptverdict-dkms
+	dpkg --unpack ./iptverdict-dkms_*.deb && rm "$source/patches/$series.patch" && dpkg --configure iptverdict-dkms
 }
 check "$name: a kernel of a series without events is skipped" skipped
 check "$name: and keeps its own modules" own
 apt-get purge --yes iptverdict-dkms >/dev/null 2>&1
 
 # The next kernel of the same series: installed as apt does it, while the one before runs.
-series=${name#linux-}
 upgrade() {
 	local old version
 	apt-get update || return 1

@@ -6,7 +6,8 @@
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# The router becomes a bridge, with the client and the server in one network.
+# The router becomes a bridge, with the client and the server in one network. It may send IGMP
+# of its own.
 make_hosts
 modprobe br_netfilter
 ip -n router -batch - <<-E
@@ -47,7 +48,7 @@ call arptables 0
 
 # shellcheck disable=SC2034 # lib.sh uses them
 event=ipt_verdict event_module=ip_tables
-trace_on "net_cookie == $cookie"
+trace_on "net_cookie == $cookie && protocol == 1"
 check "bridge: bridge-nf-call-iptables off: replies, no events" "$(pings 3), $(trace)" "3, "
 
 call iptables 1
@@ -80,7 +81,7 @@ if [[ -d $debugfs ]]; then
 	rmmod iptverdict
 fi
 call iptables 0
-trace_on "net_cookie == $cookie"
+trace_on "net_cookie == $cookie && protocol == 1"
 check "bridge: bridge-nf-call-iptables off: a rule that drops is not evaluated" \
 	"$(pings 3), $(trace)" "3, "
 
