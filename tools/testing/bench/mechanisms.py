@@ -228,7 +228,11 @@ def attach_bpf(state, built, undo):
     program = built / f"{state.name}.bpf.o"
     if not program.exists():
         raise BenchError(f"{program}: no such BPF program")
-    run("bpftool", "prog", "loadall", str(program), str(LINKS), "pinmaps", str(MAPS), "autoattach")
+    if (built / "attach").exists():
+        run(str(built / "attach"), str(program), str(LINKS), str(MAPS))
+    else:
+        run("bpftool", "prog", "loadall", str(program), str(LINKS), "pinmaps", str(MAPS),
+            "autoattach")
     undo.callback(shutil.rmtree, MAPS)
     state.program = None
     undo.callback(unload_bpf, state)

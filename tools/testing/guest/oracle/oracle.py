@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""oracle.py SEED N RAW FEXIT: compares all counters on N random rulesets with random traffic.
+"""oracle.py SEED N [RAW FEXIT]: compares all counters on N random rulesets with random traffic.
 
 Runs in the network namespace of the router of hosts.sh, with the module loaded. RAW and FEXIT
 are directories with the pinned maps of the counting BPF programs. After each ruleset it
@@ -12,6 +12,7 @@ The last line is "rulesets verdicts evaluated differences" followed by these fou
 
 import collections
 import concurrent.futures
+import ctypes
 import json
 import os
 import random
@@ -60,6 +61,12 @@ def syn(size, daddr, sport, dport):
     return header[:16] + struct.pack("!H", total) + header[18:] + bytes(size)
 
 
+def enter(namespace):
+    """Enters a network namespace. Python has os.setns() since 3.12; Debian 12 has 3.11."""
+    if ctypes.CDLL(None, use_errno=True).setns(namespace, 0):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
 class Traffic:
     """Sends packets from the client. Each is a connection of its own, and no other packet of its
     protocol has the same length, which identifies the packet of an event."""
@@ -67,18 +74,18 @@ class Traffic:
     def __init__(self):
         own = os.open("/proc/self/ns/net", os.O_RDONLY)
         with open("/run/netns/client", encoding="ascii") as client:
-            os.setns(client.fileno(), os.CLONE_NEWNET)
+            enter(client.fileno())
         self.sockets = {protocol: socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol)
                         for protocol in (1, 6, 17, 132)}
         with open("/run/netns/server", encoding="ascii") as server:
-            os.setns(server.fileno(), os.CLONE_NEWNET)
+            enter(server.fileno())
         # With listeners, the server sends no ICMP errors.
         self.listeners = []
         for port in rulesets.PORTS:
             listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             listener.bind((SERVER, port))
             self.listeners.append(listener)
-        os.setns(own, os.CLONE_NEWNET)
+        enter(own)
         os.close(own)
         self.next_port = 20000
 
@@ -123,10 +130,16 @@ class Traffic:
 
 # Counters of packets and bytes, by table, chain and verdict.
 
-def stats(raw):
-    """Returns the counters of the module, or those of the raw tracepoint if there is none."""
+SAVE = ["iptables-legacy-save", "-c"]
+
+
+def stats(maps):
+    """Returns the counters of the module, of the raw tracepoint if there is none, or of iptables if
+    there is neither."""
     if not os.path.exists(STATS):
-        return parse_map(subprocess.check_output(dump(raw)))
+        if maps:
+            return parse_map(subprocess.check_output(dump(maps[0])))
+        return parse_saved(subprocess.check_output(SAVE).decode())[0]
     with open(STATS, encoding="ascii") as lines:
         rows = [line.split() for line in lines][1:]
     counts = collections.Counter()
@@ -175,18 +188,20 @@ def parse_saved(text):
     return counts, places
 
 
-def settled(raw, fexit):
+def settled(maps):
     """Returns all counters as of one moment, after 0.1 seconds without a verdict."""
-    commands = [dump(raw), dump(fexit), ["iptables-legacy-save", "-c"]]
+    commands = [SAVE, *map(dump, maps)]
     while True:
-        before = stats(raw)
+        before = stats(maps)
         time.sleep(0.1)
         with concurrent.futures.ThreadPoolExecutor() as pool:
             texts = list(pool.map(subprocess.check_output, commands))
-        if stats(raw) == before:
-            by_verdict, by_place = parse_saved(texts[2].decode())
-            return {"module": before, "raw_tp": parse_map(texts[0]), "fexit": parse_map(texts[1]),
-                    "iptables": by_verdict, "places": by_place}
+        if stats(maps) == before:
+            counts = dict(zip(("iptables", "places"), parse_saved(texts[0].decode())))
+            counts.update(zip(("raw_tp", "fexit"), map(parse_map, texts[1:])))
+            if os.path.exists(STATS):
+                counts["module"] = before
+            return counts
 
 
 # Events.
@@ -338,11 +353,11 @@ class Events:
     def compare(self, counted):
         """Compares these events and all counters with each other."""
         compare = self.found.compare
-        compare("module, events", counted["module"], self.by_verdict)
-        compare("raw_tp, module", counted["raw_tp"], counted["module"])
-        compare("fexit, module", counted["fexit"], counted["module"])
+        for name in ("module", "raw_tp", "fexit"):
+            if name in counted:
+                compare(f"{name}, events", counted[name], self.by_verdict)
         # iptables does not count hot drops.
-        compare("module, iptables", counted["module"], counted["iptables"] + self.hot)
+        compare("events, iptables", self.by_verdict, counted["iptables"] + self.hot)
         for place, number in counted["places"].items():
             rule = self.model.rule(*place)
             if not rule or rule.decides():
@@ -366,13 +381,13 @@ def run(seed, traffic, cookie, maps):
     differences."""
     while True:
         ruleset, rng = load(seed)
-        before = settled(*maps)
+        start, before = stats(maps), settled(maps)
         record(True)
         # Try again if a late packet of the previous ruleset came in between.
-        if stats(maps[0]) == before["module"]:
+        if stats(maps) == start:
             break
     packets = traffic.send(rng)
-    counted = settled(*maps)
+    counted = settled(maps)
     record(False)
     for name, counts in counted.items():
         counts.subtract(before[name])

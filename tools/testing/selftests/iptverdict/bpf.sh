@@ -23,17 +23,30 @@ want() {
 	printf '%s 0 4 152 0\n%s 1 6 504 0\n' "$1" "$1"
 }
 
+# have_btf TEST: succeeds if the module has BTF, which tp_btf needs; otherwise skips the test.
+have_btf() {
+	[[ -f /sys/kernel/btf/ip_tables ]] || {
+		ktap_test_skip "$1: ip_tables has no BTF: it was built without vmlinux"
+		return 1
+	}
+}
+
 coproc LOADER { "$here/bpf_verdict" "$here/verdict.bpf.o" raw_counts btf_counts 2>"$work/loader"; }
 pid=$LOADER_PID
 read -r state <&"${LOADER[0]}" || state=$(cat "$work/loader")
-check "libbpf: attaches raw_tp and tp_btf programs" "$state" attached
+check "libbpf: attaches the programs" "$state" attached
 traffic
 exec {in}<&"${LOADER[0]}"
 eval "exec ${LOADER[1]}>&-"
 got=$(cat <&"$in")
 wait "$pid" || :
 check "libbpf: counts of raw_tp" "$(grep raw_counts <<<"$got")" "$(want raw_counts)"
-check "libbpf: counts of tp_btf" "$(grep btf_counts <<<"$got")" "$(want btf_counts)"
+! have_btf "libbpf: counts of tp_btf" ||
+	check "libbpf: counts of tp_btf" "$(grep btf_counts <<<"$got")" "$(want btf_counts)"
+have_btf "bpftool: counts of raw_tp and tp_btf" || {
+	done_testing
+	exit
+}
 
 check_that "bpftool: attaches raw_tp and tp_btf programs" \
 	bpftool prog loadall "$here/verdict.bpf.o" $pinned pinmaps ${pinned}_maps autoattach

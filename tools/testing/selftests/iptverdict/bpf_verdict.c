@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * bpf_verdict OBJECT MAP...: loads and attaches the programs of a BPF object
- * with libbpf and prints "attached". At the end of its input, prints for each map
+ * with libbpf and prints "attached"; without those of type tp_btf if ip_tables
+ * has no BTF. At the end of its input, prints for each map
  * and each key whose packet count is not zero: map, key, and the sums over all
  * CPUs of packets, bytes and no_packet.
  */
@@ -50,10 +51,16 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		return 1;
 	object = bpf_object__open(argv[1]);
-	if (!object || bpf_object__load(object))
+	if (!object)
 		return 1;
 	bpf_object__for_each_program(program, object)
-		if (!bpf_program__attach(program))
+		if (bpf_program__expected_attach_type(program) == BPF_TRACE_RAW_TP &&
+		    access("/sys/kernel/btf/ip_tables", F_OK))
+			bpf_program__set_autoload(program, false);
+	if (bpf_object__load(object))
+		return 1;
+	bpf_object__for_each_program(program, object)
+		if (bpf_program__autoload(program) && !bpf_program__attach(program))
 			return 1;
 
 	puts("attached");
