@@ -58,8 +58,7 @@ need_key() {
 		grep -qsx Y /sys/module/module/parameters/sig_enforce ||
 		grep -qsE '\[(integrity|confidentiality)\]' /sys/kernel/security/lockdown || return 0
 	certificate=$(
-		cat /etc/dkms/framework.conf /etc/dkms/framework.conf.d/*.conf 2>/dev/null |
-			sed -n 's/^mok_certificate="*\([^"]*\)"*$/\1/p' | tail -n 1
+		find /etc/dkms -name '*.conf' -exec sed -n 's/^mok_certificate="*\([^"]*\)"*$/\1/p' {} + | tail -n 1
 	)
 	: "${certificate:=/var/lib/dkms/mok.pub}"
 	mokutil --test-key "$certificate" 2>/dev/null | grep -q 'already enrolled' ||
