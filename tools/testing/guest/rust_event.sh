@@ -24,16 +24,20 @@ logged() {
 
 # compare FAMILY COMMAND...: the fields of the events that the command causes in the router.
 compare() {
-	local family=$1 cookie
+	local family=$1 cookie got want
 	shift
 	cookie=$(netns_cookie router)
 	trace_on "net_cookie == $cookie"
 	dmesg --clear
 	"$@" >/dev/null || :
-	settle
-	check "rust_event: $family: rule, devices and namespace agree with the trace event" \
-		"$(logged family table rule ruleset in out net_cookie | sed -n "/ $cookie\$/s/^$family //p")" \
-		"$(trace | columns table rule ruleset in out net_cookie)"
+	# Read again if a packet, such as a neighbour solicitation, came in between.
+	while
+		settle
+		want=$(trace | columns table rule ruleset in out net_cookie)
+		got=$(logged family table rule ruleset in out net_cookie | sed -n "/ $cookie\$/s/^$family //p")
+		[[ $want != "$(trace | columns table rule ruleset in out net_cookie)" ]]
+	do :; done
+	check "rust_event: $family: rule, devices and namespace agree with the trace event" "$got" "$want"
 }
 both() {
 	datagrams $server 1 2
