@@ -376,16 +376,22 @@ def load(seed):
     return ruleset, rng
 
 
+def start(seed, maps):
+    """Loads the ruleset of this seed and starts recording. Returns what load() does, and all
+    counters."""
+    while True:
+        ruleset, rng = load(seed)
+        first, before = stats(maps), settled(maps)
+        record(True)
+        # Try again if a late packet of the previous ruleset came in between.
+        if stats(maps) == first:
+            return ruleset, rng, before
+
+
 def run(seed, traffic, cookie, maps):
     """Tests one ruleset. Returns the numbers of verdicts, of those evaluated, and of
     differences."""
-    while True:
-        ruleset, rng = load(seed)
-        start, before = stats(maps), settled(maps)
-        record(True)
-        # Try again if a late packet of the previous ruleset came in between.
-        if stats(maps) == start:
-            break
+    ruleset, rng, before = start(seed, maps)
     packets = traffic.send(rng)
     counted = settled(maps)
     record(False)
