@@ -43,8 +43,8 @@ for name in $scripts; do
 	"$REPO/samples/bpftrace/$name.bt" >"$work/$name" 2>&1 &
 	pids[$name]=$!
 done
-# ipt_rule is of type tp_btf, which needs the BTF of the module.
-if [[ -f /sys/kernel/btf/ip_tables ]]; then
+# ipt_rule is of type tp_btf.
+if have_btf "samples: ipt_rule"; then
 	"$BUILD/samples/ipt_rule" >"$work/ipt_rule" 2>&1 &
 	pids[ipt_rule]=$!
 fi
@@ -89,8 +89,6 @@ if [[ ${pids[ipt_rule]+1} ]]; then
 		"$(output ipt_rule)" "$(printf '%s\n' "TABLE CHAIN TARGET COMMENT" \
 			"filter FORWARD DROP no echo" "filter FORWARD DROP no echo" \
 			"filter FORWARD REJECT no discard" "filter FORWARD DROP")"
-else
-	ktap_test_skip "samples: ipt_rule: ip_tables has no BTF: it was built without vmlinux"
 fi
 
 perf trace --no-syscalls -ae iptables:ipt_verdict -o "$work/perf" \

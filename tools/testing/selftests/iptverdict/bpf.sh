@@ -23,14 +23,6 @@ want() {
 	printf '%s 0 4 152 0\n%s 1 6 504 0\n' "$1" "$1"
 }
 
-# have_btf TEST: succeeds if the module has BTF, which tp_btf needs; otherwise skips the test.
-have_btf() {
-	[[ -f /sys/kernel/btf/ip_tables ]] || {
-		ktap_test_skip "$1: ip_tables has no BTF: it was built without vmlinux"
-		return 1
-	}
-}
-
 coproc LOADER { "$here/bpf_verdict" "$here/verdict.bpf.o" raw_counts btf_counts 2>"$work/loader"; }
 pid=$LOADER_PID
 read -r state <&"${LOADER[0]}" || state=$(cat "$work/loader")

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * bpf_verdict OBJECT MAP...: loads and attaches the programs of a BPF object
- * with libbpf and prints "attached"; without those of type tp_btf if ip_tables
- * has no BTF. At the end of its input, prints for each map
- * and each key whose packet count is not zero: map, key, and the sums over all
- * CPUs of packets, bytes and no_packet.
+ * with libbpf, without those of type tp_btf if ip_tables has no BTF, and prints
+ * "attached". At the end of its input, prints for each map and each key whose
+ * packet count is not zero: map, key, and the sums over all CPUs of packets,
+ * bytes and no_packet.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -219,6 +219,14 @@ have_module() {
 	}
 }
 
+# have_btf TEST: succeeds if the module has BTF, which tp_btf needs; otherwise skips the test.
+have_btf() {
+	[[ -f /sys/kernel/btf/ip_tables ]] || {
+		ktap_test_skip "$1: ip_tables has no BTF: it was built without vmlinux"
+		return 1
+	}
+}
+
 # old_bpftrace: succeeds for versions that lack args.FIELD and raw tracepoints of modules.
 old_bpftrace() {
 	! printf '%s\n' 0.19 "$(bpftrace --version | sed 's/.* v//')" | sort --version-sort --check=silent
