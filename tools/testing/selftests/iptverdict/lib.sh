@@ -229,7 +229,8 @@ have_btf() {
 
 # old_bpftrace: succeeds for versions that lack args.FIELD and raw tracepoints of modules.
 old_bpftrace() {
-	! printf '%s\n' 0.19 "$(bpftrace --version | sed 's/.* v//')" | sort --version-sort --check=silent
+	! printf '%s\n' 0.19 "$(bpftrace --version | sed 's/.* v//')" |
+		sort --version-sort --check=silent
 }
 
 # done_testing: prints the plan, which TAP allows at the end, and the totals.
