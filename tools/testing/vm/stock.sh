@@ -4,7 +4,7 @@
 # CONFIG=stock: Debian's own kernel KVER, in a Debian system with our packages. Sourced after
 # tools/env.sh and tools/toolbox/lib.sh.
 #
-# shellcheck disable=SC2034,SC2154 # the scripts use these variables; root_options is of lib.sh
+# shellcheck disable=SC2034 # the scripts that source this use the variables
 
 case $KVER in
 6.1) stock_suites=bookworm ;;
@@ -30,6 +30,7 @@ if [[ $KVER == "${KERNELS%% *}" ]]; then
 fi
 
 # The system without our packages. The name contains a hash of what determines the contents.
+# shellcheck disable=SC2154 # toolbox/lib.sh sets root_options
 stock_root=$CACHE/stock-$KVER-$(cat "$REPO/tools/testing/vm/stock-root" - \
 	<<<"$stock_packages ${root_options[*]}" | sha256sum | cut -c1-12).tar.zst
 
