@@ -30,8 +30,15 @@ OBJDIR=$KTREE/build-$CONFIG
 [[ $CONFIG != stock ]] || KTREE=$BUILD/linux-${KERNELS%% *} OBJDIR=$BUILD/stock-$KVER
 KDIR=${KDIR:-$OBJDIR}
 
+# The selftests and the samples, built for this kernel.
+SELFTESTS=$OBJDIR/kselftest/kselftest_install/iptverdict
+SAMPLES=$OBJDIR/samples/libbpf
+
 # Where make packages and make deb write.
 PACKAGES=${PACKAGES:-$BUILD/deb}
+
+# The output of long commands; those for two kernels can run at the same time.
+LOG=$BUILD/log/$KVER-$CONFIG-$COMPILER
 
 # The programs and the results of the bench, for this kernel.
 BENCH=$BUILD/bench
@@ -63,12 +70,12 @@ choose() {
 	done
 }
 
-# step NAME COMMAND...: runs a long command with its output in build/log/NAME, reports
-# progress and the time it took; on failure, prints the end of the log.
+# step NAME COMMAND...: runs a long command with its output in $LOG/NAME, reports progress
+# and the time it took; on failure, prints the end of the log.
 step() {
-	local name=$1 log=$BUILD/log/${1// /-} start=$SECONDS next=15 pid rc=0
+	local name=$1 log=$LOG/${1// /-} start=$SECONDS next=15 pid rc=0
 	shift
-	mkdir -p "$BUILD/log"
+	mkdir -p "$LOG"
 	say "$name ..."
 	"$@" >"$log" 2>&1 </dev/null &
 	pid=$!

@@ -5,7 +5,7 @@
 # bridge passes such a packet to arp_tables: a host drops it before its hook.
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
-. "$KTREE/tools/testing/selftests/iptverdict/lib.sh"
+. "$SELFTESTS/lib.sh"
 
 # shellcheck disable=SC2034 # lib.sh uses them
 event=arpt_verdict event_module=arp_tables

@@ -7,7 +7,7 @@
 # needs CONFIG_RUST
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
-. "$KTREE/tools/testing/selftests/iptverdict/lib.sh"
+. "$SELFTESTS/lib.sh"
 
 dir=$REPO/tools/testing/bench
 built=$BENCH

@@ -13,7 +13,7 @@
 # needs CONFIG_RUST
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
-. "$KTREE/tools/testing/selftests/iptverdict/lib.sh"
+. "$SELFTESTS/lib.sh"
 
 cpus=/sys/devices/system/cpu
 nodes=/sys/devices/system/node

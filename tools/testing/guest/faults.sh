@@ -9,7 +9,7 @@
 # needs CONFIG_RUST
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
-. "$KTREE/tools/testing/selftests/iptverdict/lib.sh"
+. "$SELFTESTS/lib.sh"
 
 debug=/sys/kernel/debug
 functions="pcpu_alloc_noprof tracepoint_probe_register_prio_may_exist debugfs_create_dir"

@@ -9,7 +9,7 @@
 # counted has an optional argument.
 # shellcheck disable=SC2119
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
-. "$KTREE/tools/testing/selftests/iptverdict/lib.sh"
+. "$SELFTESTS/lib.sh"
 
 modules=$KDIR/test-modules
 ipt_bench=/sys/kernel/debug/ipt_bench

@@ -7,7 +7,7 @@
 # needs CONFIG_RUST
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
-. "$KTREE/tools/testing/selftests/iptverdict/lib.sh"
+. "$SELFTESTS/lib.sh"
 
 lockdown=/sys/kernel/security/lockdown
 mountpoint -q /sys/kernel/security || mount -t securityfs none /sys/kernel/security

@@ -6,7 +6,7 @@
 # rulesets; ORACLE_SEED: the seed of the first one.
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
-. "$KTREE/tools/testing/selftests/iptverdict/lib.sh"
+. "$SELFTESTS/lib.sh"
 
 rulesets=${ORACLE_RULESETS:-10}
 seed=${ORACLE_SEED:-1}

@@ -7,7 +7,7 @@
 # needs CONFIG_KCSAN
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
-. "$KTREE/tools/testing/selftests/iptverdict/lib.sh"
+. "$SELFTESTS/lib.sh"
 
 make_hosts
 modprobe iptverdict

@@ -6,7 +6,7 @@
 # needs CONFIG_RUST
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
-. "$KTREE/tools/testing/selftests/iptverdict/lib.sh"
+. "$SELFTESTS/lib.sh"
 
 make_hosts
 ipt router -A FORWARD -p udp -j DROP

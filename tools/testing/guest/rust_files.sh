@@ -6,7 +6,7 @@
 # needs CONFIG_RUST
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
-. "$KTREE/tools/testing/selftests/iptverdict/lib.sh"
+. "$SELFTESTS/lib.sh"
 
 insmod "$KDIR/test-modules/rust_files.ko"
 for file in rust_files/dir/file rust_files/scope/file rust_scope/file; do

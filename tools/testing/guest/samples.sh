@@ -5,7 +5,7 @@
 # traffic.
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
-. "$KTREE/tools/testing/selftests/iptverdict/lib.sh"
+. "$SELFTESTS/lib.sh"
 
 make_hosts
 in_net router iptables-legacy-restore <<'E'
@@ -45,7 +45,7 @@ for name in $scripts; do
 done
 # ipt_rule is of type tp_btf.
 if have_btf "samples: ipt_rule"; then
-	"$BUILD/samples/ipt_rule" >"$work/ipt_rule" 2>&1 &
+	"$SAMPLES/ipt_rule" >"$work/ipt_rule" 2>&1 &
 	pids[ipt_rule]=$!
 fi
 

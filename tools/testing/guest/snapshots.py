@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 
-sys.path.append(os.environ["KTREE"] + "/tools/testing/selftests/iptverdict")
+sys.path.append(os.environ["SELFTESTS"])
 import ruleset  # pylint: disable=import-error,wrong-import-position
 
 INSTANCE = pathlib.Path("/sys/kernel/tracing/instances/snapshots")

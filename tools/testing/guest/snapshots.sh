@@ -5,7 +5,7 @@
 # to its rule or to nothing, never to another rule. REPLACEMENTS: how many.
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
-. "$KTREE/tools/testing/selftests/iptverdict/lib.sh"
+. "$SELFTESTS/lib.sh"
 
 replacements=${REPLACEMENTS:-1000}
 make_hosts

@@ -7,7 +7,7 @@
 # by request: CONFIG=stock
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
-. "$KTREE/tools/testing/selftests/iptverdict/lib.sh"
+. "$SELFTESTS/lib.sh"
 
 events=$tracefs/events/iptables
 
