@@ -29,7 +29,7 @@ builds() {
 	mkdir -p "$OBJDIR"
 	cp "$config" "$OBJDIR/.config"
 	output=$({ kmake olddefconfig && kmake KRUSTFLAGS=-Dwarnings prepare \
-		kernel/tracepoint.o net/ipv4/netfilter/ net/ipv6/netfilter/ samples/rust/; } 2>&1) || {
+		kernel/tracepoint.o net/netfilter/ net/ipv4/netfilter/ net/ipv6/netfilter/ samples/rust/; } 2>&1) || {
 		echo "$output"
 		return 1
 	}

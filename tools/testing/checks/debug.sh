@@ -4,7 +4,7 @@
 # The Rust abstractions in the instrumented kernel: KASAN, UBSAN, kCFI, and Rust's debug
 # assertions and overflow checks.
 #
-# objects of its own
+# objects of its own: 27 minutes
 
 set -euo pipefail
 CONFIG=debug "$(dirname "$0")/../run" kunit rust_drops leaks |

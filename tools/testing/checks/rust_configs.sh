@@ -5,7 +5,7 @@
 # gcc; and in KUnit's own configuration. Where the kernel runs here, its Rust tests pass.
 #
 # by request: make test-kernels
-# objects of its own
+# objects of its own: 40 minutes
 
 # shellcheck source=tools/env.sh
 . "$(dirname "$0")/../../env.sh"
@@ -23,7 +23,8 @@ rust="KUNIT RUST RUST_KERNEL_DOCTESTS RUST_KUNIT_TESTS RUST_PERCPU_KUNIT_TEST"
 tracepoints="FTRACE ENABLE_DEFAULT_TRACERS"
 samples="DEBUG_FS SAMPLES SAMPLES_RUST"
 net="NET INET IPV6 NETFILTER NETFILTER_ADVANCED NETFILTER_XTABLES NETFILTER_XTABLES_LEGACY
-	IP_NF_IPTABLES_LEGACY IP6_NF_IPTABLES_LEGACY IP_NF_ARPTABLES RUST_NETFILTER_KUNIT_TEST"
+	IP_NF_IPTABLES_LEGACY IP6_NF_IPTABLES_LEGACY IP_NF_ARPTABLES NF_TABLES NF_TABLES_INET
+	RUST_NETFILTER_KUNIT_TEST"
 all="$rust $tracepoints $net $samples RUST_TRACEPOINT_KUNIT_TEST SAMPLE_RUST_DROPS"
 
 # options OPTION...: writes a fragment with these options on; those that begin with - off.
@@ -87,6 +88,16 @@ default() {
 	kunit run "$1" --arch "$1" --make_options LLVM=1 --kconfig_add CONFIG_RUST=y \
 		<"$KTREE/tools/testing/kunit/configs/default.config"
 }
+# only NAME ON OFF: builds the module for a kernel that has one kind of tables, and not the other.
+only() {
+	local wanted=$2 option
+	# shellcheck disable=SC2086
+	options $rust $tracepoints $samples NET INET NETFILTER NETFILTER_ADVANCED $wanted SAMPLE_RUST_IPTVERDICT |
+		kunit run "$1" "${x86[@]}" && has "$1" CONFIG_SAMPLE_RUST_IPTVERDICT=y || return 1
+	for option in $3; do
+		! has "$1" "CONFIG_$option=y" || return 1
+	done
+}
 # The toolbox has no machine for this one.
 arm() {
 	# shellcheck disable=SC2086
@@ -102,6 +113,10 @@ check "rust: without DEBUG_FS, the tests pass" no_debugfs
 check "rust: by gcc, without RUST_INLINE_HELPERS, the tests pass" by_gcc
 check "rust: in KUnit's default configuration for x86-64, the tests pass" default x86_64
 check "rust: in KUnit's default configuration for UML, the tests pass" default um
+check "rust: without tables of iptables, the module builds" \
+	only nftables "NF_TABLES NF_TABLES_IPV4" "IP_NF_IPTABLES_LEGACY IP6_NF_IPTABLES_LEGACY IP_NF_ARPTABLES"
+check "rust: without nftables, the module builds" \
+	only iptables "NETFILTER_XTABLES NETFILTER_XTABLES_LEGACY IP_NF_IPTABLES_LEGACY" NF_TABLES
 check "rust: for 32-bit ARM, all of it builds" arm
 
 done_testing
