@@ -72,14 +72,23 @@ series() {
 
 # patch_for TREE PATCH: prints a patch of patches/, adapted to the kernel tree TREE.
 patch_for() {
-	local edits=(-e '')
+	local edits=(-e '') core=net/netfilter/nf_tables_core end='' other=/dev/null
 	# The name of the file before 7.3.
 	! in_tree "$1" rust/kernel/net.rs >/dev/null ||
 		edits+=(-e 's,rust/kernel/net/mod\.rs,rust/kernel/net.rs,g')
 	# Older kernels cannot call an event without testing whether it is enabled.
 	in_tree "$1" include/linux/tracepoint.h | grep -c trace_call__ >/dev/null ||
 		edits+=(-e 's/trace_call__/trace_/g')
-	sed "${edits[@]}" "$REPO/patches/$2"
+	# In older kernels, nft_do_chain() returns in another way.
+	if grep -q "^+++ b/$core.c" "$REPO/patches/$2" && ! in_tree "$1" $core.c | grep -c 'DROP, ELOOP' >/dev/null; then
+		other=$REPO/patches/before-7.3/${core##*/}-6.12.patch
+		in_tree "$1" $core.c | grep -c NF_DROP_REASON >/dev/null || other=${other/6.12/6.1}
+		end="\\,^diff --git a/$core.c,,\$d"
+	fi
+	{
+		sed -e "$end" "$REPO/patches/$2"
+		cat "$other"
+	} | sed "${edits[@]}"
 }
 
 # in_tree TREE FILE: prints FILE, whether or not it is checked out.

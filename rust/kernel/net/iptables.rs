@@ -11,6 +11,7 @@ use crate::{
     net::{
         netfilter::{
             cold_path,
+            Family,
             HookState,
             Verdict, //
         },
@@ -80,60 +81,19 @@ macro_rules! verdict_event {
     };
 }
 
-#[cfg(CONFIG_IP_NF_IPTABLES_LEGACY)]
 verdict_event! {
     /// The `ipt_verdict` event: an IPv4 table has reached its verdict on a packet.
     IptVerdict: ipt_verdict(ipt_entry), Ipv4
 }
 
-#[cfg(CONFIG_IP6_NF_IPTABLES_LEGACY)]
 verdict_event! {
     /// The `ip6t_verdict` event: an IPv6 table has reached its verdict on a packet.
     Ip6tVerdict: ip6t_verdict(ip6t_entry), Ipv6
 }
 
-#[cfg(CONFIG_IP_NF_ARPTABLES)]
 verdict_event! {
     /// The `arpt_verdict` event: an ARP table has reached its verdict on a packet.
     ArptVerdict: arpt_verdict(arpt_entry), Arp
-}
-
-/// The family of a table.
-///
-/// # Examples
-///
-/// ```
-/// use kernel::net::iptables::Family;
-///
-/// assert_eq!(Family::Ipv6.name(), "ipv6");
-/// ```
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub enum Family {
-    /// iptables.
-    Ipv4,
-    /// ip6tables.
-    Ipv6,
-    /// arptables.
-    Arp,
-}
-
-impl Family {
-    /// Returns the name, as in the `family` column of the `iptverdict` module.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use kernel::net::iptables::Family;
-    /// assert_eq!(Family::Arp.name(), "arp");
-    /// ```
-    #[inline]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ipv4 => "ipv4",
-            Self::Ipv6 => "ipv6",
-            Self::Arp => "arp",
-        }
-    }
 }
 
 /// The arguments of a verdict event, valid for the duration of the call only.
@@ -157,7 +117,7 @@ impl Family {
 /// ```
 #[derive(Copy, Clone)]
 pub struct Event<'a> {
-    /// The family of the table.
+    /// The family of the table: IPv4, IPv6 or ARP.
     pub family: Family,
     /// The packet; [`None`] if it may have been freed, as after the verdict STOLEN.
     pub skb: Option<&'a SkBuff>,
@@ -216,8 +176,8 @@ pub struct Event<'a> {
 ///
 /// # Invariants
 ///
-/// `entry` is an entry of `family`, in a ruleset that `table` has or had. For `'a`, this ruleset,
-/// the one that the table has, and the target of the entry are alive.
+/// `entry` is an entry of `family`, which is IPv4, IPv6 or ARP, in a ruleset that `table` has or
+/// had. For `'a`, this ruleset, the one that the table has, and the target of the entry are alive.
 #[derive(Copy, Clone)]
 pub struct Rule<'a> {
     family: Family,
@@ -335,7 +295,7 @@ impl<'a> Rule<'a> {
             let offset = match self.family {
                 Family::Ipv4 => (*self.entry.cast::<bindings::ipt_entry>()).target_offset,
                 Family::Ipv6 => (*self.entry.cast::<bindings::ip6t_entry>()).target_offset,
-                Family::Arp => (*self.entry.cast::<bindings::arpt_entry>()).target_offset,
+                _ => (*self.entry.cast::<bindings::arpt_entry>()).target_offset,
             };
             let target = self.entry.byte_add(usize::from(offset));
             let target = target.cast::<bindings::xt_entry_target>();
@@ -431,7 +391,7 @@ impl Table {
 
 /// The kind of a [`Table`]: one of the in-tree tables, or any other table.
 ///
-/// The values are even and below 16, and so three bits of an array index.
+/// The values are even and below 16.
 ///
 /// # Examples
 ///
@@ -536,6 +496,19 @@ impl TableKind {
         } else {
             Self::Other
         }
+    }
+
+    /// Returns a number below 8 that no other kind has, for an array index of three bits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kernel::net::iptables::TableKind;
+    /// assert!(TableKind::ALL.iter().all(|kind| kind.slot() < 8));
+    /// ```
+    #[inline]
+    pub const fn slot(self) -> u8 {
+        self as u8 >> 1
     }
 
     /// Returns the name that iptables uses, or `other` for any other table.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Netfilter: hooks and verdicts.
+//! Netfilter: protocol families, hooks and verdicts.
 //!
 //! C headers: [`include/linux/netfilter.h`](srctree/include/linux/netfilter.h),
 //! [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h),
@@ -22,6 +22,136 @@ use crate::{
 #[inline(always)]
 pub(super) fn cold_path() {}
 
+/// A protocol family, `NFPROTO_*`: of a packet, or of a table.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::net::netfilter::Family;
+///
+/// assert_eq!(Family::from_raw(10), Some(Family::Ipv6));
+/// assert_eq!(Family::from_raw(4), None);
+/// assert_eq!(Family::Arp.chains(), ["INPUT", "OUTPUT", "FORWARD"]);
+/// ```
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Family {
+    /// IPv4.
+    Ipv4 = bindings::NFPROTO_IPV4 as u8,
+    /// IPv6.
+    Ipv6 = bindings::NFPROTO_IPV6 as u8,
+    /// ARP.
+    Arp = bindings::NFPROTO_ARP as u8,
+    /// A packet of any protocol that a bridge forwards, sends or receives.
+    Bridge = bindings::NFPROTO_BRIDGE as u8,
+    /// A packet of any protocol that a device receives or sends.
+    Netdev = bindings::NFPROTO_NETDEV as u8,
+    /// Both IPv4 and IPv6: a family of tables only.
+    Inet = bindings::NFPROTO_INET as u8,
+}
+
+impl Family {
+    /// All families.
+    pub const ALL: [Self; 6] = [
+        Self::Ipv4,
+        Self::Ipv6,
+        Self::Arp,
+        Self::Bridge,
+        Self::Netdev,
+        Self::Inet,
+    ];
+
+    /// Returns the family with the number `pf`, or [`None`] if netfilter has no hooks for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kernel::net::netfilter::Family;
+    /// assert_eq!(Family::from_raw(2), Some(Family::Ipv4));
+    /// assert_eq!(Family::from_raw(0), None);
+    /// ```
+    #[inline]
+    pub fn from_raw(pf: u8) -> Option<Self> {
+        match u32::from(pf) {
+            bindings::NFPROTO_IPV4 => Some(Self::Ipv4),
+            bindings::NFPROTO_IPV6 => Some(Self::Ipv6),
+            bindings::NFPROTO_ARP => Some(Self::Arp),
+            bindings::NFPROTO_BRIDGE => Some(Self::Bridge),
+            bindings::NFPROTO_NETDEV => Some(Self::Netdev),
+            bindings::NFPROTO_INET => Some(Self::Inet),
+            _ => None,
+        }
+    }
+
+    /// Returns a number below 8 that no other family has, for an array index of three bits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kernel::net::netfilter::Family;
+    /// assert!(Family::ALL.iter().all(|family| family.slot() < 8));
+    /// ```
+    #[inline]
+    pub const fn slot(self) -> u8 {
+        slot(self as u8)
+    }
+
+    /// Returns the name, as in the `family` column of the `iptverdict` module.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kernel::net::netfilter::Family;
+    /// let names = Family::ALL.map(Family::name);
+    /// assert_eq!(names, ["ipv4", "ipv6", "arp", "bridge", "netdev", "inet"]);
+    /// ```
+    #[inline]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ipv4 => "ipv4",
+            Self::Ipv6 => "ipv6",
+            Self::Arp => "arp",
+            Self::Bridge => "bridge",
+            Self::Netdev => "netdev",
+            Self::Inet => "inet",
+        }
+    }
+
+    /// Returns the chains at the hooks of this family, by hook number.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kernel::net::netfilter::Family;
+    /// assert_eq!(Family::Netdev.chains(), ["INGRESS", "EGRESS"]);
+    /// ```
+    #[inline]
+    pub const fn chains(self) -> &'static [&'static str] {
+        match self {
+            Self::Arp => &ArpHook::CHAINS,
+            Self::Netdev => &["INGRESS", "EGRESS"],
+            _ => &Hook::CHAINS,
+        }
+    }
+}
+
+/// Returns [`Family::slot`] for a `NFPROTO_*`.
+#[inline(always)]
+const fn slot(pf: u8) -> u8 {
+    (pf as u32 * 5 >> 2 & 7) as u8
+}
+
+// No two families have the same slot.
+const _: () = {
+    let mut slots = 0;
+    let mut i = 0;
+    while i < Family::ALL.len() {
+        assert!(slots & (1 << Family::ALL[i].slot()) == 0);
+        slots |= 1 << Family::ALL[i].slot();
+        i += 1;
+    }
+};
+
 /// A netfilter hook in the path of an IP packet, `NF_INET_*`.
 ///
 /// # Examples
@@ -30,7 +160,7 @@ pub(super) fn cold_path() {}
 /// use kernel::net::netfilter::Hook;
 ///
 /// assert_eq!(Hook::from_raw(1), Some(Hook::LocalIn));
-/// assert_eq!(Hook::from_raw(5), None);
+/// assert_eq!(Hook::from_raw(6), None);
 /// assert_eq!(Hook::LocalIn.chain(), "INPUT");
 /// ```
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -46,16 +176,19 @@ pub enum Hook {
     LocalOut = bindings::nf_inet_hooks_NF_INET_LOCAL_OUT as u8,
     /// A packet is about to be transmitted.
     PostRouting = bindings::nf_inet_hooks_NF_INET_POST_ROUTING as u8,
+    /// A device has received a packet; for tables of nftables only.
+    Ingress = bindings::nf_inet_hooks_NF_INET_INGRESS as u8,
 }
 
 impl Hook {
     /// All hooks, in numerical order.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::PreRouting,
         Self::LocalIn,
         Self::Forward,
         Self::LocalOut,
         Self::PostRouting,
+        Self::Ingress,
     ];
 
     /// Returns the hook with the number `hook`, or [`None`] if IP does not have it.
@@ -75,13 +208,20 @@ impl Hook {
             bindings::nf_inet_hooks_NF_INET_FORWARD => Some(Self::Forward),
             bindings::nf_inet_hooks_NF_INET_LOCAL_OUT => Some(Self::LocalOut),
             bindings::nf_inet_hooks_NF_INET_POST_ROUTING => Some(Self::PostRouting),
+            bindings::nf_inet_hooks_NF_INET_INGRESS => Some(Self::Ingress),
             _ => None,
         }
     }
 
     /// The built-in chains, by hook number.
-    pub const CHAINS: [&'static str; 5] =
-        ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
+    pub const CHAINS: [&'static str; 6] = [
+        "PREROUTING",
+        "INPUT",
+        "FORWARD",
+        "OUTPUT",
+        "POSTROUTING",
+        "INGRESS",
+    ];
 
     /// Returns the name of the built-in chain at this hook.
     ///
@@ -208,7 +348,48 @@ impl HookState {
         unsafe { &*ptr.cast() }
     }
 
-    /// Returns the number of the hook, a [`Hook`] or an [`ArpHook`] depending on the protocol. It
+    /// Returns the family of the packet, or [`None`] if netfilter has no hooks for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::net::netfilter::{
+    ///     Family,
+    ///     HookState, //
+    /// };
+    ///
+    /// fn is_bridged(state: &HookState) -> bool {
+    ///     state.family() == Some(Family::Bridge)
+    /// }
+    /// ```
+    #[inline]
+    pub fn family(&self) -> Option<Family> {
+        // SAFETY: The state is valid for the lifetime of `self`.
+        Family::from_raw(unsafe { (*self.0.get()).pf })
+    }
+
+    /// Returns [`Family::slot`] of the family of the packet. Cheaper than [`Self::family`], because
+    /// it does not check the family.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::net::netfilter::{
+    ///     Family,
+    ///     HookState, //
+    /// };
+    ///
+    /// fn is_bridged(state: &HookState) -> bool {
+    ///     state.family_slot() == Family::Bridge.slot()
+    /// }
+    /// ```
+    #[inline]
+    pub fn family_slot(&self) -> u8 {
+        // SAFETY: The state is valid for the lifetime of `self`.
+        slot(unsafe { (*self.0.get()).pf })
+    }
+
+    /// Returns the number of the hook, a [`Hook`] or an [`ArpHook`] depending on the family. It
     /// is below [`Self::MAX_HOOKS`], which the compiler knows.
     ///
     /// # Examples
@@ -673,7 +854,8 @@ mod tests {
         };
         device.name[..3].copy_from_slice(b"r0\0");
         let mut raw = bindings::nf_hook_state {
-            hook: 5,
+            hook: 6,
+            pf: bindings::NFPROTO_BRIDGE as u8,
             net: &raw mut bindings::init_net,
             ..Default::default()
         };
@@ -681,7 +863,9 @@ mod tests {
         {
             // SAFETY: `raw` outlives the reference, and nothing else accesses it.
             let state = unsafe { HookState::from_raw(&raw) };
-            assert_eq!(state.number(), 5);
+            assert_eq!(state.number(), 6);
+            assert_eq!(state.family(), Some(Family::Bridge));
+            assert_eq!(state.family_slot(), Family::Bridge.slot());
             assert_eq!(state.hook(), None);
             assert!(state.in_device().is_none() && state.out_device().is_none());
             assert_ne!(state.net().inode(), 0);
@@ -699,6 +883,20 @@ mod tests {
     }
 
     #[test]
+    fn families() {
+        let mut known = 0;
+        for pf in 0..=u8::MAX {
+            if let Some(family) = Family::from_raw(pf) {
+                assert_eq!(family as u8, pf);
+                assert!(Family::ALL.contains(&family));
+                assert!(family.chains().len() < usize::from(HookState::MAX_HOOKS));
+                known += 1;
+            }
+        }
+        assert_eq!(known, Family::ALL.len());
+    }
+
+    #[test]
     fn hooks() {
         for hook in 0..=u8::MAX {
             match Hook::from_raw(hook) {
@@ -706,7 +904,7 @@ mod tests {
                     assert_eq!(known, Hook::ALL[hook as usize]);
                     assert_eq!(known.chain(), Hook::CHAINS[hook as usize]);
                 }
-                None => assert!(hook >= 5),
+                None => assert!(hook >= 6),
             }
         }
         for (number, hook) in ArpHook::ALL.into_iter().enumerate() {

@@ -44,7 +44,7 @@ for name in $scripts; do
 	pids[$name]=$!
 done
 # ipt_rule is of type tp_btf.
-if have_btf "samples: ipt_rule"; then
+if have_btf ip_tables "samples: ipt_rule"; then
 	"$SAMPLES/ipt_rule" >"$work/ipt_rule" 2>&1 &
 	pids[ipt_rule]=$!
 fi

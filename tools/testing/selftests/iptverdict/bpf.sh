@@ -23,7 +23,9 @@ want() {
 	printf '%s 0 4 152 0\n%s 1 6 504 0\n' "$1" "$1"
 }
 
-coproc LOADER { "$here/bpf_verdict" "$here/verdict.bpf.o" raw_counts btf_counts 2>"$work/loader"; }
+coproc LOADER {
+	"$here/bpf_verdict" ip_tables "$here/verdict.bpf.o" raw_counts btf_counts 2>"$work/loader"
+}
 pid=$LOADER_PID
 read -r state <&"${LOADER[0]}" || state=$(cat "$work/loader")
 check "libbpf: attaches the programs" "$state" attached
@@ -33,9 +35,9 @@ eval "exec ${LOADER[1]}>&-"
 got=$(cat <&"$in")
 wait "$pid" || :
 check "libbpf: counts of raw_tp" "$(grep raw_counts <<<"$got")" "$(want raw_counts)"
-! have_btf "libbpf: counts of tp_btf" ||
+! have_btf ip_tables "libbpf: counts of tp_btf" ||
 	check "libbpf: counts of tp_btf" "$(grep btf_counts <<<"$got")" "$(want btf_counts)"
-have_btf "bpftool: counts of raw_tp and tp_btf" || {
+have_btf ip_tables "bpftool: counts of raw_tp and tp_btf" || {
 	done_testing
 	exit
 }

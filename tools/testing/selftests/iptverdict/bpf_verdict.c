@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * bpf_verdict OBJECT MAP...: loads and attaches the programs of a BPF object
- * with libbpf, without those of type tp_btf if ip_tables has no BTF, and prints
- * "attached". At the end of its input, prints for each map and each key whose
- * packet count is not zero: map, key, and the sums over all CPUs of packets,
- * bytes and no_packet.
+ * bpf_verdict MODULE OBJECT MAP...: loads and attaches the programs of a BPF
+ * object with libbpf, without those of type tp_btf if MODULE, which has the event,
+ * has no BTF, and prints "attached". At the end of its input, prints for each map
+ * and each key whose packet count is not zero: map, key, and the sums over all
+ * CPUs of the three counters of a value.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,17 +45,18 @@ int main(int argc, char **argv)
 {
 	struct bpf_program *program;
 	struct bpf_object *object;
-	char byte;
+	char btf[64], byte;
 	int i;
 
-	if (argc < 2)
+	if (argc < 3)
 		return 1;
-	object = bpf_object__open(argv[1]);
+	snprintf(btf, sizeof(btf), "/sys/kernel/btf/%s", argv[1]);
+	object = bpf_object__open(argv[2]);
 	if (!object)
 		return 1;
 	bpf_object__for_each_program(program, object)
 		if (bpf_program__expected_attach_type(program) == BPF_TRACE_RAW_TP &&
-		    access("/sys/kernel/btf/ip_tables", F_OK))
+		    access(btf, F_OK))
 			bpf_program__set_autoload(program, false);
 	if (bpf_object__load(object))
 		return 1;
@@ -68,7 +69,7 @@ int main(int argc, char **argv)
 	while (read(STDIN_FILENO, &byte, 1) > 0)
 		;
 
-	for (i = 2; i < argc; i++)
+	for (i = 3; i < argc; i++)
 		print_map(object, argv[i]);
 	return 0;
 }

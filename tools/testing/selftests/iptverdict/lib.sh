@@ -25,25 +25,26 @@ cleanup() {
 	rm -rf "$work"
 }
 
-# The event to record, and its module.
+# The event to record, its trace system and its module.
 event=ipt_verdict
+event_system=iptables
 event_module=ip_tables
 
 # trace_on [FILTER]: clears the trace and starts recording the event.
 trace_on() {
 	[[ -d $instance ]] || mkdir "$instance"
-	[[ -d $instance/events/iptables/$event ]] || modprobe $event_module
-	echo 0 >"$instance/events/iptables/$event/enable"
-	echo "${1:-0}" >"$instance/events/iptables/$event/filter"
+	[[ -d $instance/events/$event_system/$event ]] || modprobe $event_module
+	echo 0 >"$instance/events/$event_system/$event/enable"
+	echo "${1:-0}" >"$instance/events/$event_system/$event/filter"
 	echo >"$instance/trace"
-	echo 1 >"$instance/events/iptables/$event/enable"
+	echo 1 >"$instance/events/$event_system/$event/enable"
 }
 
 trace_off() {
 	[[ ! -d $instance ]] || rmdir "$instance"
 }
 
-# trace: prints the recorded events, one per line, from "table=" on.
+# trace: prints the recorded events, one per line, from the first field on.
 trace() {
 	sed -n "s/.* $event: //p" "$instance/trace"
 }
@@ -101,7 +102,7 @@ decided_by() {
 # fields: prints type, name and size of the fields of the event, without the common ones.
 fields() {
 	sed -n '/common_/d; s/^\tfield:\(.*\);\toffset:[0-9]*;\tsize:\([0-9]*\);.*/\1 \2/p' \
-		"$instance/events/iptables/$event/format"
+		"$instance/events/$event_system/$event/format"
 }
 
 # record SIZE FIELD: prints what fields is to print of an event that has addresses of SIZE
@@ -219,10 +220,11 @@ have_module() {
 	}
 }
 
-# have_btf TEST: succeeds if the module has BTF, which tp_btf needs; otherwise skips the test.
+# have_btf MODULE TEST: succeeds if the module has BTF, which tp_btf needs; otherwise skips the
+# test.
 have_btf() {
-	[[ -f /sys/kernel/btf/ip_tables ]] || {
-		ktap_test_skip "$1: ip_tables has no BTF: it was built without vmlinux"
+	[[ -f /sys/kernel/btf/$1 ]] || {
+		ktap_test_skip "$2: $1 has no BTF: it was built without vmlinux"
 		return 1
 	}
 }
