@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# iptverdict-switch, which replaces the kernel's own iptables modules in a running kernel; and that
+# iptverdict-switch, which replaces the kernel's own modules of iptables and nftables in a running kernel; and that
 # these and those of iptverdict-dkms do not load together.
 #
 # by request: CONFIG=stock
@@ -92,6 +92,39 @@ for event in ipt_verdict ip6t_verdict arpt_verdict; do
 	check_that "switch: then $event exists" test -d $events/$event
 done
 unload
+
+# nftables.
+# unload_nft: removes the tables of nftables, and unloads it.
+unload_nft() {
+	local module net
+	for net in /proc/1/ns/net /run/netns/router; do
+		[[ ! -d /sys/module/nf_tables ]] || nsenter --net=$net nft flush ruleset
+	done
+	for module in $(lsmod | awk '/^nft_/ { print $1 }') nf_tables; do
+		[[ ! -d /sys/module/$module ]] || rmmod "$module"
+	done
+}
+modprobe --all nfnetlink nf_nat
+unload_nft
+own nf_tables
+in_net router nft add table inet guarded
+check_fails "switch: a table of nftables" \
+	"^iptverdict: rules are in use \(nftables inet guarded\): reboot; nothing was changed$" iptverdict-switch
+check "switch: a table of nftables: it is as before" "$(in_net router nft list tables)" "table inet guarded"
+check_that "switch: a table of nftables: the kernel's own module is in use" \
+	test ! -d $tracefs/events/nftables
+in_net router nft delete table inet guarded
+check "switch: replaces nftables without tables" "$(iptverdict-switch)" "Replaced: nf_tables"
+check_that "switch: then nft_verdict exists" test -d $tracefs/events/nftables/nft_verdict
+check_that "switch: and chains of type nat work" in_net router nft -f - <<'E'
+table ip nat {
+	chain postrouting {
+		type nat hook postrouting priority srcnat
+		masquerade
+	}
+}
+E
+unload_nft
 
 # A rule of iptables-nft that needs a match of iptables.
 own x_tables ip_tables ip6_tables iptable_filter ip6table_filter

@@ -42,7 +42,7 @@ check "$name: the packages install" apt-get install --yes ./*.deb
 built() {
 	local module
 	dkms status iptverdict -k "$1" | grep -q ': installed' || return 1
-	for module in x_tables ip_tables ip6_tables arp_tables iptable_filter ip6table_nat; do
+	for module in x_tables ip_tables ip6_tables arp_tables iptable_filter ip6table_nat nf_tables nft_chain_nat; do
 		[[ $(modinfo -k "$1" -n $module) == */updates/dkms/* ]] || return 1
 	done
 }
@@ -90,7 +90,7 @@ echo '#define UTS_RELEASE "9.9.9-other"' >"$other/include/generated/utsrelease.h
 check_line "$name: rejects headers of another kernel" 1 "is of another kernel than $pattern: install" prepare "$tree" "$other"
 other_headers
 sed -i 's/^CONFIG_NETFILTER_XTABLES=m/CONFIG_NETFILTER_XTABLES=y/' "$other/.config"
-check_line "$name: rejects a kernel with iptables built in" 1 "they are built in, or disabled" prepare "$tree" "$other"
+check_line "$name: rejects a kernel with x_tables built in" 1 "they are built in, or disabled" prepare "$tree" "$other"
 other_headers
 echo '0x0	__tracepoint_ipt_verdict	net/ipv4/netfilter/ip_tables	EXPORT_SYMBOL_GPL	' >>"$other/Module.symvers"
 check_line "$name: rejects a kernel that has the events" 1 "has the events already" prepare "$tree" "$other"
