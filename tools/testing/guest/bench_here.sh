@@ -55,7 +55,10 @@ if [[ $CONFIG == default ]]; then
 	check "$others" "$(awk '$1 == "lost" { print $2, $3, ($4 > 0), $4 - $5, $6 }' "$work/lost")" \
 		"plain raw_tp 1 0 -
 kprobed raw_tp 1 0 -
-nested raw_tp 1 0 -"
+nested raw_tp 1 0 -
+plain raw_tp@nft 1 0 -
+kprobed raw_tp@nft 1 0 -
+nested raw_tp@nft 1 0 -"
 	rm -r /sys/fs/bpf/other /sys/fs/bpf/other_maps
 	check "bench: leaves no module, network namespace or BPF program" "$(left_behind)" ""
 else

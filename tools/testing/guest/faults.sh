@@ -54,6 +54,7 @@ make_hosts
 modprobe ip6_tables
 modprobe arp_tables
 modprobe ip_tables
+modprobe nf_tables
 # The first load makes allocations that the later ones do not.
 modprobe iptverdict
 rmmod iptverdict

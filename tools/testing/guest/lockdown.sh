@@ -25,7 +25,7 @@ signed() {
 	insmod "$work/$1.ko"
 }
 
-for module in x_tables ip_tables ip6_tables arp_tables iptable_filter; do
+for module in x_tables ip_tables ip6_tables arp_tables iptable_filter nf_tables; do
 	signed $module
 done
 check_fails "sig_enforce: rejects an unsigned module" "[Kk]ey" insmod "$(file iptverdict)"

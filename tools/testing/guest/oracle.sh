@@ -27,7 +27,7 @@ for name in raw_tp fexit; do
 done
 
 echo "# seed $seed"
-in_net router python3 "$REPO/tools/testing/guest/oracle/oracle.py" "$seed" "$rulesets" \
+in_net router python3 "$REPO/tools/testing/guest/oracle/oracle.py" legacy "$seed" "$rulesets" \
 	${maps[@]+"${maps[@]}"} 2>&1 | tee "$work/oracle"
 read -r _ _ _ _ _ verdicts evaluated differences < <(tail -n 1 "$work/oracle")
 check "oracle: $rulesets random rulesets: no difference" "$differences" 0

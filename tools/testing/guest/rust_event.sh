@@ -10,6 +10,7 @@
 . "$SELFTESTS/lib.sh"
 
 make_hosts
+modprobe nf_tables
 ipt router -A FORWARD -p udp --dport 1 -j DROP
 ipt router -A FORWARD -p udp --dport 2 -j REJECT
 ip6t router -P FORWARD DROP
@@ -71,6 +72,31 @@ ask() {
 compare arp ask
 check "rust_event: a policy of ARP" "$(logged family table hook policy in | grep -m 1 'arp filter 0 .* r0')" \
 	"arp filter 0 1 r0"
+
+# nftables: a rule in a chain that another jumps to, and the policy.
+in_net router nft -f - <<'E'
+table inet rust {
+	chain user {
+		udp dport 9 drop
+	}
+	chain base {
+		type filter hook forward priority 0; policy drop;
+		jump user
+	}
+}
+E
+# shellcheck disable=SC2034 # lib.sh uses them
+event=nft_verdict event_system=nftables event_module=nf_tables
+trace_on
+dmesg --clear
+datagrams $server 9 1
+datagrams $server6 9
+events 3
+check "rust_event: nftables: chain, rule and namespace agree with the trace event" \
+	"$(logged family table chain handle policy net_cookie | grep '^inet')" \
+	"$(trace | columns family table chain handle policy net_cookie)"
+check "rust_event: nftables: the family of the packet" "$(logged nft policy | grep -v '^ ' | xargs)" \
+	"ipv4 0 ipv4 1 ipv6 0"
 rmmod rust_event
 
 done_testing

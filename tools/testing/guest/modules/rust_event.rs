@@ -12,7 +12,14 @@ use kernel::{
             IptVerdict,
             Rule, //
         },
-        netfilter::NetDevice, //
+        netfilter::{
+            Family,
+            NetDevice, //
+        },
+        nftables::{
+            self,
+            NftVerdict, //
+        }, //
     },
     prelude::*,
     tracepoint::{
@@ -67,10 +74,30 @@ where
     }
 }
 
+struct LogNft;
+
+impl Probe<NftVerdict> for LogNft {
+    type Data = ();
+
+    fn probe(_data: (), event: nftables::Event<'_>) {
+        pr_info!(
+            "nft={} family={} table={} chain={} handle={} policy={} net_cookie={}\n",
+            event.state.family().map_or("?", Family::name),
+            event.chain.family().map_or("?", Family::name),
+            text(event.chain.table().to_bytes()),
+            text(event.chain.name().to_bytes()),
+            event.rule.map_or(0, nftables::Rule::handle),
+            event.rule.is_none() as u8,
+            event.state.net().cookie(),
+        );
+    }
+}
+
 struct Events {
     _ipv4: Registration<IptVerdict, Log>,
     _ipv6: Registration<Ip6tVerdict, Log>,
     _arp: Registration<ArptVerdict, Log>,
+    _nft: Registration<NftVerdict, LogNft>,
 }
 
 impl kernel::Module for Events {
@@ -79,6 +106,7 @@ impl kernel::Module for Events {
             _ipv4: Registration::new(())?,
             _ipv6: Registration::new(())?,
             _arp: Registration::new(())?,
+            _nft: Registration::new(())?,
         })
     }
 }

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""oracle.py SEED N [RAW FEXIT]: compares all counters on N random rulesets with random traffic.
+"""oracle.py BACKEND SEED N [RAW FEXIT]: compares all counters on N random rulesets with random
+traffic. BACKEND: legacy or nft, the iptables that loads them.
 
 Runs in the network namespace of the router of hosts.sh, with the module loaded. RAW and FEXIT
-are directories with the pinned maps of the counting BPF programs. After each ruleset it
-compares, by table, chain and verdict, the module, the raw tracepoint, what fexit saw returned,
+are directories with the pinned maps of the counting BPF programs, for legacy. After each ruleset
+it compares, by table, chain and verdict, the module, the raw tracepoint, what fexit saw returned,
 and the counters of iptables; by rule, the events and the counters of iptables; and each event
 with the evaluation of the ruleset in user space.
 
@@ -128,10 +129,63 @@ class Traffic:
         return packets
 
 
+class Legacy:
+    """iptables-legacy."""
+
+    save = ["iptables-legacy-save", "-c"]
+    restore = ["iptables-legacy-restore"]
+    system, event = "iptables", "ipt_verdict"
+
+    @staticmethod
+    def of_module(table):
+        """Returns the table that the module counts verdicts of this table by."""
+        return table
+
+    @staticmethod
+    def rules(table):
+        """Returns the chain, and the number in it or "policy", of each rule in the kernel."""
+        return {str(offset): (chain, place) for offset, chain, place, *_ in
+                iptables.entries(table, iptables.BLOBS["ipv4"])}
+
+    @staticmethod
+    def place(event, rules):
+        """Returns the chain, and the number in it or "policy", of the rule of an event."""
+        return rules.get(event["rule"])
+
+
+class Nft(Legacy):
+    """iptables-nft: a rule of iptables is one of nftables, in a chain of the same name."""
+
+    save = ["iptables-nft-save", "-c"]
+    restore = ["iptables-nft-restore"]
+    system, event = "nftables", "nft_verdict"
+
+    @staticmethod
+    def of_module(_table):
+        return "nftables"
+
+    @staticmethod
+    def rules(table):
+        listed = subprocess.run(["nft", "--json", "--handle", "list", "table", "ip", table],
+                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
+        numbers, rules = collections.Counter(), {}
+        for item in json.loads(listed.stdout)["nftables"]:
+            if "rule" in item:
+                rule = item["rule"]
+                numbers[rule["chain"]] += 1
+                rules[str(rule["handle"])] = (rule["chain"], numbers[rule["chain"]])
+        return rules
+
+    @staticmethod
+    def place(event, rules):
+        return (event["chain"], "policy") if event["handle"] == "0" else rules.get(event["handle"])
+
+
+# The one that main() chooses.
+BACKEND = Legacy
+
+
 # Counters of packets and bytes, by table, chain and verdict.
-
-SAVE = ["iptables-legacy-save", "-c"]
-
 
 def stats(maps):
     """Returns the counters of the module, of the raw tracepoint if there is none, or of iptables if
@@ -139,7 +193,8 @@ def stats(maps):
     if not os.path.exists(STATS):
         if maps:
             return parse_map(subprocess.check_output(dump(maps[0])))
-        return parse_saved(subprocess.check_output(SAVE).decode())[0]
+        saved = subprocess.check_output(BACKEND.save, stderr=subprocess.DEVNULL)
+        return parse_saved(saved.decode())[0]
     with open(STATS, encoding="ascii") as lines:
         rows = [line.split() for line in lines][1:]
     counts = collections.Counter()
@@ -190,7 +245,7 @@ def parse_saved(text):
 
 def settled(maps):
     """Returns all counters as of one moment, after 0.1 seconds without a verdict."""
-    commands = [SAVE, *map(dump, maps)]
+    commands = [BACKEND.save, *map(dump, maps)]
     while True:
         before = stats(maps)
         time.sleep(0.1)
@@ -206,7 +261,7 @@ def settled(maps):
 
 # Events.
 
-EVENT = re.compile(r" ipt_verdict: (.*)")
+EVENT = re.compile(r" (?:ipt|nft)_verdict: (.*)")
 
 
 def write(path, text):
@@ -216,7 +271,7 @@ def write(path, text):
 
 def record(on):
     """Starts recording into an empty trace, or stops recording."""
-    event = f"{INSTANCE}/events/iptables/ipt_verdict/enable"
+    event = f"{INSTANCE}/events/{BACKEND.system}/{BACKEND.event}/enable"
     if on:
         write(f"{INSTANCE}/trace", "\n")
     write(event, "1" if on else "0")
@@ -227,10 +282,15 @@ def recorded(cookie):
     with open(f"{INSTANCE}/trace", encoding="ascii") as trace:
         found = [dict(pair.split("=") for pair in match[1].split())
                  for match in map(EVENT.search, trace) if match]
+    for event in found:
+        # As those of ipt_verdict.
+        event["hook"] = event["hook"].upper()
+        for address in ("saddr", "daddr"):
+            event[address] = event[address].removeprefix("::ffff:")
     for name in os.listdir(f"{INSTANCE}/per_cpu"):
         with open(f"{INSTANCE}/per_cpu/{name}/stats", encoding="ascii") as lines:
             assert "overrun: 0\n" in lines, "the trace buffer is too small"
-    return [event for event in found if int(event["net_cookie"]) == cookie]
+    return [event for event in found if int(event["net_cookie"]) == cookie and event["pf"] == "2"]
 
 
 class Model:
@@ -311,9 +371,7 @@ class Events:
 
     def __init__(self, ruleset, packets, found):
         self.model, self.found = Model(ruleset, packets), found
-        self.entries = {name: {offset: (chain, place) for offset, chain, place, *_ in
-                               iptables.entries(name, iptables.BLOBS["ipv4"])}
-                        for name in ruleset}
+        self.rules = {name: BACKEND.rules(name) for name in ruleset}
         self.by_verdict, self.by_place, self.hot = (collections.Counter() for _ in range(3))
         self.evaluated = 0
 
@@ -322,9 +380,9 @@ class Events:
         counts = {(event["table"], event["hook"], event["verdict"], kind): value
                   for kind, value in (("packets", 1), ("bytes", int(event["len"])))}
         self.by_verdict.update(counts)
-        at = self.entries[event["table"]].get(int(event["rule"]))
+        at = BACKEND.place(event, self.rules[event["table"]])
         if not at:
-            self.found.note(f"no entry at this offset: {event}")
+            self.found.note(f"no such rule: {event}")
             return
         rule = self.model.rule(event["table"], *at)
         if self.model.is_hot_drop(event, rule):
@@ -355,7 +413,10 @@ class Events:
         compare = self.found.compare
         for name in ("module", "raw_tp", "fexit"):
             if name in counted:
-                compare(f"{name}, events", counted[name], self.by_verdict)
+                wanted = collections.Counter()
+                for (table, *rest), value in self.by_verdict.items():
+                    wanted[BACKEND.of_module(table), *rest] += value
+                compare(f"{name}, events", counted[name], wanted)
         # iptables does not count hot drops.
         compare("events, iptables", self.by_verdict, counted["iptables"] + self.hot)
         for place, number in counted["places"].items():
@@ -370,7 +431,7 @@ def load(seed):
     rng = random.Random(seed)
     ruleset = rulesets.any_ruleset(rng)
     text = rulesets.restore_text(ruleset)
-    restore = subprocess.run(["iptables-legacy-restore"], input=text, text=True, check=False)
+    restore = subprocess.run(BACKEND.restore, input=text, text=True, check=False)
     if restore.returncode:
         sys.exit(f"iptverdict: iptables-restore rejects the ruleset of seed {seed}:\n{text}")
     return ruleset, rng
@@ -408,7 +469,9 @@ def run(seed, traffic, cookie, maps):
     return len(verdicts), events.evaluated, found.number
 
 
-def main(seed, number, *maps):
+def main(backend, seed, number, *maps):
+    global BACKEND  # pylint: disable=global-statement
+    BACKEND = {"legacy": Legacy, "nft": Nft}[backend]
     cookie = int.from_bytes(socket.socket().getsockopt(socket.SOL_SOCKET, 71, 8), sys.byteorder)
     os.makedirs(INSTANCE, exist_ok=True)
     write(f"{INSTANCE}/buffer_size_kb", "8192")
@@ -423,4 +486,4 @@ def main(seed, number, *maps):
     print(*total, *total.values())
 
 
-main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])
+main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])
