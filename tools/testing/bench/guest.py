@@ -41,12 +41,13 @@ HERE = pathlib.Path(__file__).resolve().parent
 HOSTS = HERE.parent / "selftests/iptverdict/hosts.sh"
 SEND = HERE.parent / "selftests/iptverdict/send.py"
 FILES = pathlib.Path("/sys/kernel/debug/ipt_bench")
-TABLES = ("ip_tables", "ip6_tables", "arp_tables")
+TABLES = ("ip_tables", "ip6_tables", "arp_tables", "nf_tables")
 # The kernel's own modules, which DKMS may have moved.
 ORIGINALS = (pathlib.Path("/lib/modules", os.uname().release, "kernel"),
              pathlib.Path("/var/lib/dkms/iptverdict/original_module"))
 # arptables-restore is a loop in Perl: few rules.
-SIZES = {"ipv4": (1, 10, 100, 1000, 10000), "ipv6": (1, 10, 1000), "arp": (1, 10, 100)}
+SIZES = {"ipv4": (1, 10, 100, 1000, 10000), "ipv6": (1, 10, 1000), "arp": (1, 10, 100),
+         "nft": (1, 10, 100, 1000)}
 ROUNDS = 9
 STORY_PPS = 4000
 FIRST_PORT = 5200
@@ -81,13 +82,14 @@ def loaded_modules():
 def unload_tables():
     """Unloads the bench module and the tables. Network namespaces end in the background, and
     use the tables until then."""
-    def table_modules():
-        return {name: users for name, users in loaded_modules().items()
-                if re.match(r"(ip|ip6|arp)table_", name)}
-    mechanisms.wait_until(lambda: not any(table_modules().values()), "tables are still in use")
-    for name in ("ipt_bench", *table_modules(), *TABLES):
-        if name in loaded_modules():
-            run("rmmod", name)
+    def unloaded():
+        found = {name: users for name, users in loaded_modules().items() if name in TABLES or
+                 re.match(r"ipt_bench$|(ip|ip6|arp)table_|nft_", name)}
+        for name, users in found.items():
+            if not users:
+                run("rmmod", name)
+        return not found
+    mechanisms.wait_until(unloaded, "tables are still in use")
 
 
 @contextlib.contextmanager
@@ -95,6 +97,9 @@ def tables(built, name):
     """Loads the tables that build-bench has built in DIR/name, and the bench module."""
     unload_tables()
     run("modprobe", "x_tables")
+    # May be built in.
+    with contextlib.suppress(BenchError):
+        run("modprobe", "nfnetlink")
     for table in TABLES:
         paths = list((built / name).rglob(table + ".ko"))
         if len(paths) != 1:
@@ -111,6 +116,13 @@ def ruleset(count, prefix, chain="INPUT"):
     """Returns a filter table with some rules that do not match."""
     rules = [f"-A {chain} -s {prefix}{i % 256} -j ACCEPT" for i in range(1, count + 1)]
     return "\n".join(["*filter", *rules, "COMMIT", ""])
+
+
+def nft_ruleset(count):
+    """Returns the same for nftables."""
+    rules = [f"ip saddr 192.0.2.{i % 256} accept" for i in range(1, count + 1)]
+    return "\n".join(["table ip filter {", "chain input {",
+                      "type filter hook input priority 0; policy accept;", *rules, "}", "}", ""])
 
 
 def restore(net, command, text):
@@ -137,6 +149,8 @@ def rule_nets(sizes, families=("ipv4",)):
                     restore(nets[size], "iptables-legacy-restore", ruleset(size, "192.0.2."))
                 elif family == "ipv6":
                     restore(nets[size], "ip6tables-legacy-restore", ruleset(size, "2001:db8::"))
+                elif family == "nft":
+                    mechanisms.load_nft(nets[size], nft_ruleset(size))
                 else:
                     for i in range(1, size + 1):
                         in_net(nets[size], "arptables-legacy", "-A", "INPUT",
@@ -188,6 +202,8 @@ def part_cost(built, names):
         for family in ("ipv6", "arp"):
             for name in ("off", "iptverdict", "c_ref", f"raw_tp@{family}", f"tp@{family}"):
                 measure(name, family)
+        for name in ("off", *mechanisms.nft(names)):
+            measure(name, "nft")
 
 
 def part_stock(built, names):
@@ -235,11 +251,11 @@ def part_here(built, names):
         run("rmmod", "ipt_bench")
 
 
-def lost(state, situation, call):
+def lost(state, situation, call, name=None):
     """Makes calls, and compares their number with the events that were seen."""
     calls = call()
     events = mechanisms.seen(state)
-    row("lost", situation, state.name, calls, events, mechanisms.misses(state))
+    row("lost", situation, name or state.name, calls, events, mechanisms.misses(state))
 
 
 def nested():
@@ -255,6 +271,62 @@ def nested():
     saved = in_net("router", "iptables-legacy-save", "-c")
     return sum(map(int, re.findall(r"^:[A-Z]+ [A-Z]+ \[(\d+):", saved, re.M) +
                    re.findall(r"^\[(\d+):.*REJECT", saved, re.M)))
+
+
+def nested_nft():
+    """The same by reject and dup of nftables: each chain counts its traversals."""
+    nft = ("nft", "-j", "reset", "counters", "table", "ip", "bench")
+    in_net("router", *nft)
+    in_net("client", "bash", "-c",
+           'for ((i = 0; i < 100; i++)); do ! : <>"/dev/tcp/$0/81" || exit 1; done 2>/dev/null',
+           variable("router"))
+    in_net("client", str(SEND), "--count", "100", variable("server"), "9", "1")
+    hosts("settle")
+    return sum(item["counter"]["packets"] for item in json.loads(in_net("router", *nft))["nftables"]
+               if "counter" in item)
+
+
+# A chain for each hook that the packets of nested_nft() pass.
+NESTED = """
+table ip bench {
+	counter traversals { }
+	chain input {
+		type filter hook input priority 0; policy accept;
+		counter name traversals
+		tcp dport 81 reject with tcp reset
+	}
+	chain forward {
+		type filter hook forward priority 0; policy accept;
+		counter name traversals
+		udp dport 9 dup to 10.0.2.2
+	}
+	chain output {
+		type filter hook output priority 0; policy accept;
+		counter name traversals
+	}
+}
+"""
+
+
+def lost_nft(built, names):
+    """Which events of nftables a mechanism loses."""
+    with tables(built, "patched"), rule_nets((1,), ("nft",)) as nets, three_hosts():
+        mechanisms.load_nft("router", NESTED)
+        hosts("settle")
+        write(mechanisms.PARAMETERS / "calls", 1000)
+        situations = {
+            "plain": lambda: int(in_net(nets[1], "cat", str(FILES / "plain_nft"))),
+            "kprobed": lambda: int(in_net(nets[1], "cat", str(FILES / "kprobed_nft"))),
+            "nested": nested_nft,
+        }
+        for name in mechanisms.nft(names):
+            for situation, call in situations.items():
+                # These are part of the ruleset.
+                if name not in ("nftrace@nft", "counter@nft"):
+                    shown = name.partition("@")[0] + "@nft"
+                    with_mechanism(built, "lost", name, (),
+                                   lambda state, of=situation, call=call, shown=shown:
+                                   lost(state, of, call, shown))
 
 
 def part_lost(built, names):
@@ -277,6 +349,7 @@ def part_lost(built, names):
                 if (name, situation) != ("TRACE", "nested"):
                     with_mechanism(built, "lost", name, nets.values(),
                                    lambda state, of=situation, call=call: lost(state, of, call))
+    lost_nft(built, names)
 
 
 def traversals():

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Calls ipt_do_table(), ip6t_do_table() and arpt_do_table() in the network
- * namespace of the process that reads a file in /sys/kernel/debug/ipt_bench/:
+ * Calls ipt_do_table(), ip6t_do_table(), arpt_do_table() and, by its hook function,
+ * nft_do_chain() in the network namespace of the process that reads a file in
+ * /sys/kernel/debug/ipt_bench/:
  *
- * ipv4, ipv6, arp	The cost of a call: the verdict; ticks of the time stamp counter
+ * ipv4, ipv6, arp, nft	The cost of a call: the verdict; ticks of the time stamp counter
  *			per call, in the best, the median and the worst batch; cycles and
  *			instructions per 1,000 calls, "-" if the CPU does not count them.
  *			Under QEMU's -icount shift=0 a tick is an instruction.
@@ -11,8 +12,10 @@
  *			as many calls of ipt_do_table() as a read of ipv4, all at once.
  * plain, kprobed	Make the calls of one batch, in process context, or in a softirq
  *			that interrupts a kprobe handler. Show the number of calls.
+ * plain_nft, kprobed_nft	The same for nft_do_chain().
  *
- * The packet traverses the input hook of the filter table: 100 bytes of UDP from
+ * The packet traverses the input hook of the filter table, or of the first chain of
+ * nftables there: 100 bytes of UDP from
  * 10.0.0.1 to 10.0.0.2 or from fd00::1 to fd00::2, or an ARP request of 10.0.0.1
  * for 10.0.0.2.
  */
@@ -64,6 +67,7 @@ static void make_ipv4(struct sk_buff *skb)
 	ip->saddr = htonl(0x0a000001);
 	ip->daddr = htonl(0x0a000002);
 	skb_set_transport_header(skb, sizeof(*ip));
+	skb->protocol = htons(ETH_P_IP);
 }
 
 static void make_ipv6(struct sk_buff *skb)
@@ -101,10 +105,12 @@ struct family {
 	nf_hookfn *function;
 };
 
+/* That of nftables is static: it is found by its chain. */
 static const struct family families[] = {
 	{ "ipv4", NFPROTO_IPV4, NF_INET_LOCAL_IN, make_ipv4, ipt_do_table },
 	{ "ipv6", NFPROTO_IPV6, NF_INET_LOCAL_IN, make_ipv6, ip6t_do_table },
 	{ "arp", NFPROTO_ARP, NF_ARP_IN, make_arp, arpt_do_table },
+	{ "nft", NFPROTO_IPV4, NF_INET_LOCAL_IN, make_ipv4, NULL },
 };
 
 static int compare(const void *a, const void *b)
@@ -117,17 +123,39 @@ static int compare(const void *a, const void *b)
 /* One packet, and the arguments of a call. */
 struct call {
 	nf_hookfn *function;
-	struct xt_table *table;
+	void *table;
 	struct sk_buff *skb;
 	struct nf_hook_state state;
 };
+
+/* The first base chain of nftables at the input hook. It must not be removed meanwhile. */
+static void find_chain(struct net *net, struct call *call)
+{
+	const struct nf_hook_entries *entries;
+	unsigned int i;
+
+	rcu_read_lock();
+	entries = rcu_dereference(net->nf.hooks_ipv4[NF_INET_LOCAL_IN]);
+	for (i = 0; entries && i < entries->num_hook_entries; i++) {
+		if (nf_hook_entries_get_hook_ops(entries)[i]->hook_ops_type != NF_HOOK_OP_NF_TABLES)
+			continue;
+		call->function = entries->hooks[i].hook;
+		call->table = entries->hooks[i].priv;
+		break;
+	}
+	rcu_read_unlock();
+}
 
 static int call_init(struct call *call, const struct family *family)
 {
 	struct net *net = current->nsproxy->net_ns;
 
 	call->function = family->function;
-	call->table = xt_find_table(net, family->pf, "filter");
+	call->table = NULL;
+	if (call->function)
+		call->table = xt_find_table(net, family->pf, "filter");
+	else
+		find_chain(net, call);
 	if (!call->table)
 		return -ENOENT;
 	call->skb = alloc_skb(PACKET_LEN, GFP_KERNEL);
@@ -154,8 +182,10 @@ static __always_inline unsigned int call_batch(struct call *call, unsigned int n
 {
 	unsigned int i, verdict = 0;
 
+	rcu_read_lock();
 	for (i = 0; i < n; i++)
 		verdict = call->function(call->table, call->skb, &call->state);
+	rcu_read_unlock();
 	return verdict;
 }
 
@@ -398,7 +428,7 @@ DEFINE_SHOW_ATTRIBUTE(kprobed);
 
 static int __init ipt_bench_init(void)
 {
-	void *ipv4 = (void *)&families[0];
+	void *ipv4 = (void *)&families[0], *nft = (void *)&families[3];
 	unsigned int i;
 
 	dir = debugfs_create_dir("ipt_bench", NULL);
@@ -408,6 +438,8 @@ static int __init ipt_bench_init(void)
 	debugfs_create_file("parallel", 0400, dir, ipv4, &parallel_fops);
 	debugfs_create_file("plain", 0400, dir, ipv4, &plain_fops);
 	debugfs_create_file("kprobed", 0400, dir, ipv4, &kprobed_fops);
+	debugfs_create_file("plain_nft", 0400, dir, nft, &plain_fops);
+	debugfs_create_file("kprobed_nft", 0400, dir, nft, &kprobed_fops);
 	return 0;
 }
 
@@ -419,5 +451,5 @@ static void __exit ipt_bench_exit(void)
 module_init(ipt_bench_init);
 module_exit(ipt_bench_exit);
 
-MODULE_DESCRIPTION("Measures the cost of a call of ipt_do_table()");
+MODULE_DESCRIPTION("Measures the cost of a call of ipt_do_table() or nft_do_chain()");
 MODULE_LICENSE("GPL");

@@ -15,13 +15,14 @@
 #include <trace/events/arptables.h>
 #include <trace/events/ip6tables.h>
 #include <trace/events/iptables.h>
+#include <trace/events/nftables.h>
 
 struct count {
 	u64 packets;
 	u64 bytes;
 };
 
-/* Three bits each for table, hook and verdict. */
+/* Three bits each for table or family, hook and verdict. */
 #define COUNTS	512
 
 enum { OTHER_TABLE, SECURITY, NAT, RAW, FILTER = 6, MANGLE };
@@ -53,13 +54,18 @@ static __always_inline unsigned int action_of(unsigned int verdict)
 	return min_t(unsigned int, verdict & NF_VERDICT_MASK, OTHER_VERDICT);
 }
 
+static __always_inline unsigned int family_of(const struct nf_hook_state *state)
+{
+	return state->pf * 5 >> 2 & 7;
+}
+
 static __always_inline void count(void *data, const struct sk_buff *skb,
 				  const struct nf_hook_state *state,
-				  const struct xt_table *table, unsigned int verdict)
+				  unsigned int slot, unsigned int verdict)
 {
 	struct count __percpu *counts = (__force struct count __percpu *)data;
 
-	counts += table_of(table) << 6 | (state->hook & 7) << 3 | action_of(verdict);
+	counts += slot << 6 | (state->hook & 7) << 3 | action_of(verdict);
 	this_cpu_inc(counts->packets);
 	if (skb)
 		this_cpu_add(counts->bytes, skb->len);
@@ -69,24 +75,31 @@ static void ipt_probe(void *data, const struct sk_buff *skb,
 		      const struct nf_hook_state *state, const struct xt_table *table,
 		      const struct ipt_entry *rule, unsigned int verdict)
 {
-	count(data, skb, state, table, verdict);
+	count(data, skb, state, table_of(table), verdict);
 }
 
 static void ip6t_probe(void *data, const struct sk_buff *skb,
 		       const struct nf_hook_state *state, const struct xt_table *table,
 		       const struct ip6t_entry *rule, unsigned int verdict)
 {
-	count(data, skb, state, table, verdict);
+	count(data, skb, state, table_of(table), verdict);
 }
 
 static void arpt_probe(void *data, const struct sk_buff *skb,
 		       const struct nf_hook_state *state, const struct xt_table *table,
 		       const struct arpt_entry *rule, unsigned int verdict)
 {
-	count(data, skb, state, table, verdict);
+	count(data, skb, state, table_of(table), verdict);
 }
 
-static struct count __percpu *counters[3];
+static void nft_probe(void *data, const struct sk_buff *skb,
+		      const struct nf_hook_state *state, const struct nft_chain *chain,
+		      const struct nft_rule_dp *rule, unsigned int verdict)
+{
+	count(data, skb, state, family_of(state), verdict);
+}
+
+static struct count __percpu *counters[4];
 
 static void ipt_ref_free(void)
 {
@@ -118,8 +131,13 @@ static int __init ipt_ref_init(void)
 	err = register_trace_arpt_verdict(arpt_probe, (__force void *)counters[2]);
 	if (err)
 		goto unregister_ip6t;
+	err = register_trace_nft_verdict(nft_probe, (__force void *)counters[3]);
+	if (err)
+		goto unregister_arpt;
 	return 0;
 
+unregister_arpt:
+	unregister_trace_arpt_verdict(arpt_probe, (__force void *)counters[2]);
 unregister_ip6t:
 	unregister_trace_ip6t_verdict(ip6t_probe, (__force void *)counters[1]);
 unregister_ipt:
@@ -131,6 +149,7 @@ free:
 
 static void __exit ipt_ref_exit(void)
 {
+	unregister_trace_nft_verdict(nft_probe, (__force void *)counters[3]);
 	unregister_trace_arpt_verdict(arpt_probe, (__force void *)counters[2]);
 	unregister_trace_ip6t_verdict(ip6t_probe, (__force void *)counters[1]);
 	unregister_trace_ipt_verdict(ipt_probe, (__force void *)counters[0]);
@@ -140,5 +159,5 @@ static void __exit ipt_ref_exit(void)
 module_init(ipt_ref_init);
 module_exit(ipt_ref_exit);
 
-MODULE_DESCRIPTION("Counts the verdicts of iptables: the C reference implementation");
+MODULE_DESCRIPTION("Counts the verdicts of iptables and nftables: the C reference implementation");
 MODULE_LICENSE("GPL");

@@ -3,8 +3,8 @@
 """The mechanisms that the bench compares: attaches and detaches them, and reads what they saw.
 
 A mechanism NAME+count is NAME with a BPF program that does the module's job: it counts packets
-and bytes by table, chain and verdict. NAME@ipv6 and NAME@arp attach to the event of that
-family.
+and bytes by table, chain and verdict. NAME@ipv6, NAME@arp and NAME@nft attach to the event, or
+the function, of ip6tables, arptables and nftables.
 
   mechanisms.py --list
       prints the names of all mechanisms for IPv4
@@ -43,9 +43,21 @@ OTHER_FAMILIES = {
     "raw_tp@arp": ("RAW", "raw_tp/arpt_verdict"),
     "tp@ipv6": ("EVENT", "tp/iptables/ip6t_verdict"),
     "tp@arp": ("EVENT", "tp/iptables/arpt_verdict"),
+    "raw_tp@nft": ("RAW", "raw_tp/nft_verdict"),
+    "tp_btf@nft": ("BTF", "tp_btf/nft_verdict"),
+    "tp@nft": ("EVENT", "tp/nftables/nft_verdict"),
+    "fentry@nft": ("ENTRY", "fentry/nft_do_chain"),
+    "fexit@nft": ("EXIT", "fexit/nft_do_chain"),
+    "kprobe@nft": ("KPROBE", "kprobe/nft_do_chain"),
+    "kretprobe@nft": ("KRETPROBE", "kretprobe/nft_do_chain"),
 }
+# nftrace and counter are what nftables has itself.
+NFT = ["iptverdict", "c_ref", *(name for name in OTHER_FAMILIES if name.endswith("@nft")),
+       "nftrace@nft", "counter@nft"]
 PLAIN = ["iptverdict", "c_ref", *BPF, "event", "perf", "TRACE"]
 ALL = [*PLAIN, *(name + "+count" for name in BPF)]
+# Removes the table of the bench.
+FRESH = "table ip filter\ndelete table ip filter\n"
 BASELINES = ("unpatched", "off")
 
 LINKS = pathlib.Path("/sys/fs/bpf/bench")
@@ -222,6 +234,47 @@ def wait_for_tcpdump(process, log):
     wait_until(listening, "tcpdump does not listen")
 
 
+def nft(names):
+    """Returns the mechanisms for nftables, or those of them with these names."""
+    return [name for name in NFT if not names or name.partition("@")[0] in names]
+
+
+def attach_nftrace(state, _built, undo):
+    """Traces all packets of the input chains of nftables, with nft monitor trace."""
+    state.listeners = {}
+    for net in state.nets:
+        log = state.work / f"{net}.log"
+        with open(log, "wb") as out:
+            process = listen(undo, "nsenter", f"--net=/run/netns/{net}", "nft", "monitor", "trace",
+                             stdout=out, stderr=out)
+        state.listeners[net] = process
+        # The group of the messages: NFNLGRP_NFTRACE is the ninth.
+        wait_until(lambda process=process, net=net: any(
+            words[1] == "12" and words[2] == str(process.pid) and int(words[3], 16) & 1 << 8
+            for words in map(str.split, in_net(net, "cat", "/proc/net/netlink").splitlines())),
+            "nft monitor does not listen")
+        added = in_net(net, "nft", "--echo", "--handle", "insert", "rule", "ip", "filter", "input",
+                    "meta", "nftrace", "set", "1")
+        undo.callback(in_net, net, "nft", "delete", "rule", "ip", "filter", "input", "handle",
+                      added.rsplit(maxsplit=1)[1])
+
+
+def attach_counter(state, _built, undo):
+    """Adds a counter at the beginning of each rule of the input chains of nftables."""
+    for net in state.nets:
+        before = in_net(net, "nft", "list", "table", "ip", "filter")
+        load_nft(net, FRESH + before.replace("\tip saddr", "\tcounter ip saddr"))
+        undo.callback(load_nft, net, FRESH + before)
+
+
+def load_nft(net, ruleset):
+    """Loads a ruleset of nftables."""
+    done = subprocess.run(["nsenter", f"--net=/run/netns/{net}", "nft", "-f", "-"],
+                          input=ruleset, text=True, capture_output=True, check=False)
+    if done.returncode:
+        raise failure("nft", done.stdout + done.stderr, done.returncode)
+
+
 def attach_bpf(state, built, undo):
     """Loads a BPF program and pins its link and its map: names are not unique, and those of
     the previous program may still exist."""
@@ -280,7 +333,8 @@ def pinned_link():
 
 ATTACH = {"unpatched": attach_nothing, "off": attach_nothing, "iptverdict": attach_module,
           "c_ref": attach_reference, "event": attach_event, "perf": attach_perf,
-          "TRACE": attach_trace, "BPF": attach_bpf}
+          "TRACE": attach_trace, "nftrace@nft": attach_nftrace, "counter@nft": attach_counter,
+          "BPF": attach_bpf}
 
 
 def seen(state):

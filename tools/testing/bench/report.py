@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """report.py DIR: from the measurements in DIR/*.tsv, writes results.json, the tables bench.md,
-summary.md and cost.rst, and the plots.
+summary.md, cost.rst and cost-nft.rst, and the plots.
 
 report.py --into DOCUMENT FILE: replaces the text between the lines "bench: FILE" and "end of
 bench" of a document, which are comments there, with FILE."""
@@ -35,6 +35,7 @@ SEES = {
     "fentry": "table chain", "kprobe": "table chain", "kprobe.multi": "table chain",
     "fexit": "table chain verdict", "kprobe.session": "table chain verdict",
     "kretprobe": "verdict", "kretprobe.multi": "verdict", "TRACE": "table chain rule",
+    "nftrace": ALL, "counter": "rule",
 }
 SITUATIONS = ("plain", "nested", "kprobed")
 SMALL = ("iptverdict", "c_ref", "raw_tp", "tp")
@@ -83,7 +84,7 @@ def markdown(rows, head):
 
 def label(mechanism):
     """Returns how tables name a mechanism."""
-    return mechanism.replace("+count", ", counting")
+    return mechanism.replace("+count", ", counting").replace("@nft", ", nftables")
 
 
 def by_mechanism(rows):
@@ -102,13 +103,29 @@ def call_costs(results, family="ipv4"):
 
 
 def cost_table(results):
+    """Prints the cost of a call of iptables, and of nftables."""
+    print("### A call of ipt_do_table()\n")
+    print("Instructions per call, with 1 to 10,000 rules that do not match, and the policy.\n"
+          "Mechanisms are relative to off, off is relative to unpatched. \"counting\" does the\n"
+          "module's job, as far as the mechanism sees the verdict; the others increment one\n"
+          "per-CPU variable. *: batches differ; this is the median.\n")
+    cost_of_family(results, "ipv4")
+    if "off" in call_costs(results, "nft"):
+        print("### A call of nft_do_chain()\n")
+        print("The same for a base chain of nftables, with 1 to 1,000 rules that compare an\n"
+              "address. nftrace: nft monitor trace, with a rule that marks all packets. counter:\n"
+              "a counter at the beginning of each rule. Both are part of the ruleset.\n")
+        cost_of_family(results, "nft")
+
+
+def cost_of_family(results, family):
     """Prints the cost of a call, by mechanism and number of rules."""
-    costs = call_costs(results)
+    costs = call_costs(results, family)
     sizes = sorted(costs["off"])
     off = costs["off"]
     module = costs["iptverdict"][10] - off[10] if "iptverdict" in costs else None
     spread = {(row["mechanism"], row["rules"]): row["worst"] - row["best"]
-              for row in results["cost"] if row["family"] == "ipv4"}
+              for row in results["cost"] if row["family"] == family}
     rows = []
     for mechanism, cost in costs.items():
         if mechanism in ("unpatched", "off"):
@@ -120,19 +137,14 @@ def cost_table(results):
         rows.append([label(mechanism), cost[10], f"{over[1] / module:.1f}" if module else "-",
                      *(f"{n:+}" + ("*" if spread[mechanism, size] else "")
                        for n, size in zip(over, sizes)), SEES.get(mechanism.split("+")[0], "")])
-    print("### A call of ipt_do_table()\n")
-    print("Instructions per call, with 1 to 10,000 rules that do not match, and the policy.\n"
-          "Mechanisms are relative to off, off is relative to unpatched. \"counting\" does the\n"
-          "module's job, as far as the mechanism sees the verdict; the others increment one\n"
-          "per-CPU variable. *: batches differ; this is the median.\n")
     markdown(rows, ["mechanism", "10 rules", "times the module"]
              + [f"over, {n:,}" for n in sizes] + ["sees"])
 
 
-def small_table(results):
+def small_table(results, families):
     """Returns the table of the trace documentation, in reStructuredText."""
     rows = [["family", "rules", "unpatched", "off", *SMALL]]
-    for family in ("ipv4", "ipv6", "arp"):
+    for family in families:
         costs = call_costs(results, family)
         for n in sorted(costs.get("off", ())):
             if family == "ipv4" and n not in (1, 10, 1000):
@@ -194,15 +206,16 @@ def packet_table(results):
 def lost_table(results):
     """Prints which events each mechanism loses."""
     print("### Lost events\n")
-    print("Lost events, of all calls. plain: ordinary calls; nested: REJECT and TEE, which call\n"
-          "the function within a call; kprobed: calls in a softirq that interrupts a kprobe\n"
-          "handler. misses: events that the kernel counts as missed.\n")
+    print("Lost events, of all calls. plain: ordinary calls; nested: REJECT and TEE, or reject\n"
+          "and dup of nftables, which call the function within a call; kprobed: calls in a\n"
+          "softirq that interrupts a kprobe handler. misses: events that the kernel counts as\n"
+          "missed.\n")
     rows = []
     for name, of in by_mechanism(results["lost"]).items():
         found = {row["situation"]: row for row in of}
         if of[0]["seen"] == "-":
             continue
-        rows.append([name, *(f"{found[s]['calls'] - found[s]['seen']} of {found[s]['calls']}"
+        rows.append([label(name), *(f"{found[s]['calls'] - found[s]['seen']} of {found[s]['calls']}"
                              if s in found else "-" for s in SITUATIONS),
                      " ".join(str(found[s]["misses"]) for s in SITUATIONS if s in found)])
     markdown(rows, ["mechanism", *SITUATIONS, "misses"])
@@ -439,13 +452,15 @@ def report(directory):
         if "lost" in results and "iptverdict" in call_costs(results):
             with printing_to(directory, "summary.md"):
                 summary(results)
-        unpatched, patched = (conditions.get(f"text of ip_tables, {name}")
-                              for name in ("unpatched", "patched"))
-        with printing_to(directory, "cost.rst"):
-            print(small_table(results), "",
-                  f"The text of ip_tables grows from {unpatched} to {patched} bytes.",
-                  f"Measured on {conditions.get('kernel')}, {conditions.get('compiler')}, "
-                  f"CPU mitigations {conditions.get('CPU mitigations')}, BPF JIT on.", sep="\n")
+        for name, of, families in (("cost.rst", "ip_tables", ("ipv4", "ipv6", "arp")),
+                                   ("cost-nft.rst", "nf_tables", ("nft",))):
+            sizes = [conditions.get(f"text of {of}, {version}")
+                     for version in ("unpatched", "patched")]
+            with printing_to(directory, name):
+                print(small_table(results, families), "",
+                      f"The text of {of} grows from {sizes[0]} to {sizes[1]} bytes.",
+                      f"Measured on {conditions.get('kernel')}, {conditions.get('compiler')}, "
+                      f"CPU mitigations {conditions.get('CPU mitigations')}, BPF JIT on.", sep="\n")
     plot(results, directory)
 
 

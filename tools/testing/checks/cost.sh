@@ -97,6 +97,26 @@ for rules in 1 10 100; do
 		at_most 1 arp $rules off unpatched
 done
 
+# nftables: within a tenth of what ipt_verdict costs.
+for rules in 1 10 100 1000; do
+	check "cost: off, nftables, $rules rules: one instruction over unpatched" \
+		at_most 1 nft $rules off unpatched
+	check "cost: iptverdict, nftables, $rules rules: at most 46 over off" at_most 46 nft $rules iptverdict off
+	check "cost: iptverdict, nftables, $rules rules: at most the C reference implementation" \
+		at_most 0 nft $rules iptverdict c_ref
+	check "cost: raw_tp, nftables, $rules rules: at most 118 over off" at_most 118 nft $rules raw_tp off
+	check "cost: tp, nftables, $rules rules: at most 372 over off" at_most 372 nft $rules tp off
+done
+check "cost: raw_tp, nftables: less than fexit" factor 99 nft 10 raw_tp fexit
+for situation in plain nested kprobed; do
+	for mechanism in iptverdict raw_tp; do
+		check "lost: $mechanism, nftables, $situation: loses no event" \
+			test "$(lost $mechanism@nft $situation | cut -d' ' -f1)" = 0
+	done
+done
+check "lost: kretprobe, nftables, kprobed: loses all events" \
+	test "$(lost kretprobe@nft kprobed)" = "1000 of 1000"
+
 # The machine code of the module's probes. The compiler merges identical probes of several
 # families.
 "$REPO/tools/toolbox/enter" llvm-objdump --disassemble --no-show-raw-insn --no-leading-addr \
