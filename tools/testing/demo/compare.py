@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""compare.py STATS IPTABLES BPFTRACE: compares the counters of the module with those of iptables
-and of bpftrace. Fails if they differ."""
+"""compare.py NAME STATS COUNTERS BPFTRACE: compares the counters of the module with those of the
+rules and of bpftrace. NAME: iptables, iptables-nft or nftables. Fails if they differ.
+
+The module counts all tables of nftables, also those of iptables-nft, as one table."""
 
 import collections
 import re
@@ -10,11 +12,17 @@ import sys
 VERDICTS = ["DROP", "ACCEPT", "STOLEN", "QUEUE", "REPEAT", "STOP"]
 
 
-def read(path):
-    """Returns packets and bytes in a file in the format of stats, by the other columns."""
+def read(path, name=None):
+    """Returns packets and bytes in a file in the format of stats, by the other columns; with the
+    name of a backend, as the module counts its tables."""
+    counts = {}
     with open(path, encoding="ascii") as file:
-        lines = [line.split() for line in file][1:]
-    return {tuple(line[:4]): (int(line[4]), int(line[5])) for line in lines}
+        for family, table, *rest, packets, size in [line.split() for line in file][1:]:
+            if name and name != "iptables":
+                table = "nftables"
+            old = counts.get((family, table, *rest), (0, 0))
+            counts[family, table, *rest] = old[0] + int(packets), old[1] + int(size)
+    return counts
 
 
 def read_bpftrace(path):
@@ -34,13 +42,13 @@ def print_table(title, head, rows):
     print()
 
 
-def compare_iptables(module, iptables):
+def compare_counters(name, module, counters):
     rows = []
-    for key in list(module) + [key for key in iptables if key not in module]:
-        got, want = module.get(key, (0, 0)), iptables.get(key, (0, 0))
+    for key in list(module) + [key for key in counters if key not in module]:
+        got, want = module.get(key, (0, 0)), counters.get(key, (0, 0))
         rows.append([" ".join(key), *got, *want, got[0] - want[0], got[1] - want[1]])
-    print_table("the module and the counters of iptables",
-                ["family table chain verdict", "packets", "bytes", "iptables", "bytes",
+    print_table(f"the module and the counters of {name}",
+                ["family table chain verdict", "packets", "bytes", name, "bytes",
                  "difference", "bytes"], rows)
 
 
@@ -51,16 +59,18 @@ def compare_bpftrace(sums, bpftrace):
                  for verdict in VERDICTS if sums[verdict] or bpftrace[verdict]])
 
 
-def main(stats, iptables, bpftrace):
-    module, iptables, bpftrace = read(stats), read(iptables), read_bpftrace(bpftrace)
+def main(name, stats, counters, bpftrace):
+    counters, bpftrace = read(counters, name), read_bpftrace(bpftrace)
+    module = {key: value for key, value in read(stats).items()
+              if (key[1] == "nftables") == (name != "iptables")}
     sums = collections.Counter()
     for (*_, verdict), (packets, _) in module.items():
         sums[verdict] += packets
-    compare_iptables(module, iptables)
+    compare_counters(name, module, counters)
     compare_bpftrace(sums, bpftrace)
-    if not module or module != iptables or sums != bpftrace:
+    if not module or module != counters or sums != bpftrace:
         sys.exit("iptverdict: the counters disagree")
-    print(f"All {sum(sums.values())} verdicts agree.")
+    print(f"All {sum(sums.values())} verdicts of {name} agree.\n")
 
 
 main(*sys.argv[1:])
