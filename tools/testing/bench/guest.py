@@ -48,6 +48,7 @@ ORIGINALS = (pathlib.Path("/lib/modules", os.uname().release, "kernel"),
 # arptables-restore is a loop in Perl: few rules.
 SIZES = {"ipv4": (1, 10, 100, 1000, 10000), "ipv6": (1, 10, 1000), "arp": (1, 10, 100),
          "nft": (1, 10, 100, 1000)}
+STOCK_SIZES = {"ipv4": (10,), "nft": (1, 10, 100)}
 ROUNDS = 9
 STORY_PPS = 4000
 FIRST_PORT = 5200
@@ -181,12 +182,13 @@ def three_hosts():
         hosts("remove_hosts")
 
 
-def cost(state, family, nets):
-    """Measures a call, for each size of the ruleset."""
-    for size in SIZES[family]:
+def cost(state, family, nets, *kernel):
+    """Measures a call, for each size of the ruleset; of a stock kernel, if it is given."""
+    part = "stock" if kernel else "cost"
+    for size in (n for n in SIZES[family] if n in nets):
         write(mechanisms.PARAMETERS / "calls", 200 if size < 1000 else 20 if size < 10000 else 4)
         columns = in_net(nets[size], "cat", str(FILES / family)).split()
-        row("cost", family, size, state.name.partition("@")[0], *columns)
+        row(part, *kernel, family, size, state.name.partition("@")[0], *columns)
 
 
 def part_cost(built, names):
@@ -207,16 +209,18 @@ def part_cost(built, names):
 
 
 def part_stock(built, names):
-    """What a call costs with a distribution's own tables, and with those of iptverdict-dkms."""
+    """What a call costs with a distribution's own modules, and with those of iptverdict-dkms."""
     kernel = os.uname().release
     module = pathlib.Path(os.environ["KDIR"]) / "test-modules/ipt_bench.ko"
 
-    def measure(state):
-        write(mechanisms.PARAMETERS / "calls", 200)
-        columns = in_net("rules10", "cat", str(FILES / "ipv4")).split()
-        row("stock", kernel, state.name, columns[2])
+    def measure(family, *names):
+        with rule_nets(STOCK_SIZES[family], (family,)) as nets:
+            for name in names:
+                with_mechanism(built, "stock", name, nets.values(),
+                               lambda state: cost(state, family, nets, kernel))
 
-    # systemd loads ip_tables.
+    # systemd loads ip_tables. What nf_tables needs stays loaded.
+    run("modprobe", "nf_tables")
     unload_tables()
     run("modprobe", "--remove", "x_tables")
     for table in ("x_tables", *TABLES, "iptable_filter"):
@@ -226,15 +230,14 @@ def part_stock(built, names):
     # It was built for the versions of the symbols of the package; without any, it loads beside all.
     run("objcopy", "--rename-section=__versions=unused", str(module), "/tmp/ipt_bench.ko")
     run("insmod", "/tmp/ipt_bench.ko")
-    with rule_nets((10,)) as nets:
-        with_mechanism(built, "stock", "unpatched", nets.values(), measure)
+    for family in STOCK_SIZES:
+        measure(family, "unpatched")
     unload_tables()
     run("modprobe", "--remove", "x_tables")
     run("modprobe", "--all", *TABLES)
     run("insmod", str(module))
-    with rule_nets((10,)) as nets:
-        for name in ("off", *(names or ("iptverdict", "raw_tp", "tp"))):
-            with_mechanism(built, "stock", name, nets.values(), measure)
+    measure("ipv4", "off", *(names or ("iptverdict", "raw_tp", "tp")))
+    measure("nft", "off", *mechanisms.nft(names or ("iptverdict", "raw_tp", "tp")))
     unload_tables()
 
 

@@ -16,7 +16,7 @@ import sys
 # The columns of guest.py's lines, by their first word.
 COLUMNS = {
     "cost": "family rules mechanism verdict best median worst cycles instructions",
-    "stock": "kernel mechanism instructions",
+    "stock": "kernel family rules mechanism verdict best median worst cycles instructions",
     "packet": "mechanism calls best median worst",
     "lost": "situation mechanism calls seen misses",
     "parallel": "mechanism round one two",
@@ -163,18 +163,20 @@ def small_table(results, families):
 
 def stock_table(results):
     """Prints the cost of a call on the kernels of a distribution."""
-    kernels = {}
+    calls = {}
     for row in results["stock"]:
-        kernels.setdefault(row["kernel"], {})[row["mechanism"]] = row["instructions"]
+        call = calls.setdefault((row["family"], row["kernel"], row["rules"]), {})
+        call[row["mechanism"]] = row["median"]
     names = ["iptverdict", "raw_tp", "tp"]
     print("### Debian's own kernels\n")
-    print("Instructions per call of ipt_do_table() with 10 rules, on kernels as Debian built\n"
-          "them: with Debian's own tables, and with those of iptverdict-dkms. Mechanisms are\n"
-          "relative to off, off is relative to Debian's own.\n")
-    markdown([[kernel, cost["unpatched"], f"{cost['off']} ({cost['off'] - cost['unpatched']:+})",
+    print("Instructions per call of ipt_do_table() (ipv4) and nft_do_chain() (nft), on kernels as\n"
+          "Debian built them: with Debian's own modules, and with those of iptverdict-dkms.\n"
+          "Mechanisms are relative to off, off is relative to Debian's own.\n")
+    markdown([[kernel, family, rules, cost["unpatched"],
+               f"{cost['off']} ({cost['off'] - cost['unpatched']:+})",
                *(f"{cost[name] - cost['off']:+}" if name in cost else "-" for name in names)]
-              for kernel, cost in kernels.items()],
-             ["kernel", "Debian's own", "off", *names])
+              for (family, kernel, rules), cost in sorted(calls.items())],
+             ["kernel", "family", "rules", "Debian's own", "off", *names])
 
 
 def time_table(results):

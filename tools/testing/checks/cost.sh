@@ -105,7 +105,7 @@ for rules in 1 10 100 1000; do
 	check "cost: iptverdict, nftables, $rules rules: at most the C reference implementation" \
 		at_most 0 nft $rules iptverdict c_ref
 	check "cost: raw_tp, nftables, $rules rules: at most 118 over off" at_most 118 nft $rules raw_tp off
-	check "cost: tp, nftables, $rules rules: at most 372 over off" at_most 372 nft $rules tp off
+	check "cost: tp, nftables, $rules rules: at most 361 over off" at_most 361 nft $rules tp off
 done
 check "cost: raw_tp, nftables: less than fexit" factor 99 nft 10 raw_tp fexit
 for situation in plain nested kprobed; do

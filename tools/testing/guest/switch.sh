@@ -104,7 +104,9 @@ unload_nft() {
 		[[ ! -d /sys/module/$module ]] || rmmod "$module"
 	done
 }
-modprobe --all nfnetlink nf_nat
+# May be built in.
+modprobe --quiet nfnetlink || :
+modprobe nf_nat
 unload_nft
 own nf_tables
 in_net router nft add table inet guarded

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Bridged packets, with and without bridge-nf-call-iptables and -arptables.
+# Bridged packets, with and without bridge-nf-call-iptables and -arptables, and in the bridge
+# family of nftables.
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -84,5 +85,29 @@ call iptables 0
 trace_on "net_cookie == $cookie && protocol == 1"
 check "bridge: bridge-nf-call-iptables off: a rule that drops is not evaluated" \
 	"$(pings 3), $(trace)" "3, "
+
+# Hooks of the bridge know a packet by its protocol only.
+# shellcheck disable=SC2034 # lib.sh uses them
+event=nft_verdict event_system=nftables event_module=nf_tables
+in_net router nft -f - <<'E'
+table bridge filter {
+	chain forward {
+		type filter hook forward priority 0; policy accept;
+		icmp type echo-reply drop
+		arp operation reply accept
+	}
+}
+E
+in_net client ip neigh flush dev c0
+in_net server ip neigh flush dev s0
+trace_on "family == 7 && hook == 2 && (protocol == 1 || protocol == 0)"
+check "bridge: nftables: a rule of the bridge family drops the replies" "$(pings 2)" 0
+check "bridge: nftables: events of IPv4 and of ARP, which has no addresses here" \
+	"$(trace | columns pf protocol verdict policy in out saddr daddr | sort -u)" \
+	"7 0 ACCEPT 0 r1 r0 :: ::
+7 0 ACCEPT 1 r0 r1 :: ::
+7 1 ACCEPT 1 r0 r1 ::ffff:10.0.3.1 ::ffff:10.0.3.2
+7 1 DROP 0 r1 r0 ::ffff:10.0.3.2 ::ffff:10.0.3.1"
+in_net router nft flush ruleset
 
 done_testing

@@ -35,8 +35,8 @@ u8 family 1
 u8 hook 1
 u8 pf 1
 u8 ctstate 1
-bool policy 1
-bool bypass 1"
+bool bypass 1
+bool policy 1"
 
 # nft_load: loads a ruleset from standard input into the router.
 nft_load() {
