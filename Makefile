@@ -3,7 +3,7 @@
 # The commands of iptverdict: each runs a script in tools/. 'make help' lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kernels soak bench bench-doc bench-here deb packages dkms-source vm toolbox kernel module series apply patches clean
+.PHONY: help run test test-kernels soak bench bench-doc bench-here deb packages dkms-source vm toolbox kernel module command series apply patches clean
 
 # Pass CMD to the scripts unexpanded: a $ in it is for the shell.
 IPTVERDICT_CMD := $(value CMD)
@@ -37,6 +37,7 @@ make toolbox CMD='...'   run a command in the build environment, with $$KDIR set
                          a shell
 make kernel              build the patched kernel
 make module              build the module against $$KDIR
+make command             build the command iptverdict in build/command/
 make series              write the series as mails into build/series/
 make apply KSRC=~/linux  apply the series to your kernel tree: all of it or nothing
 make patches             write the commits of build/linux-$$KVER back to patches/
@@ -95,6 +96,9 @@ kernel:
 
 module:
 	@tools/kernel/module
+
+command:
+	@tools/iptverdict/build-command
 
 series:
 	@tools/kernel/series

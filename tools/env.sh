@@ -34,6 +34,9 @@ KDIR=${KDIR:-$OBJDIR}
 SELFTESTS=$OBJDIR/kselftest/kselftest_install/iptverdict
 SAMPLES=$OBJDIR/samples/libbpf
 
+# The command iptverdict, which runs on any kernel.
+COMMAND=$BUILD/command/iptverdict
+
 # Where make packages and make deb write.
 PACKAGES=${PACKAGES:-$BUILD/deb}
 

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Loads the BPF programs and attaches them to the events.
+
+use std::{fs, io, mem::MaybeUninit, path::Path};
+
+use anyhow::{anyhow, bail, Context, Result};
+use libbpf_rs::{
+    skel::{OpenSkel, Skel, SkelBuilder},
+    ErrorKind, MapCore, MapFlags, ProgramInput, RingBufferBuilder,
+};
+
+use crate::{
+    event::Decision,
+    sys::{self, plain_bytes, read_plain},
+};
+
+mod skeleton {
+    #![allow(clippy::all, dead_code, missing_docs)]
+    include!(concat!(env!("OUT_DIR"), "/iptverdict.skel.rs"));
+}
+pub use skeleton::types;
+
+/// What the programs do with a packet that passes the filter.
+#[derive(Clone, Copy)]
+pub enum Mode {
+    Watch,
+    Count,
+    CountSources,
+}
+
+/// An event, and the module that has it.
+pub struct Event {
+    pub name: &'static str,
+    pub module: &'static str,
+}
+
+pub const EVENTS: [Event; 4] = [
+    Event {
+        name: "ipt_verdict",
+        module: "ip_tables",
+    },
+    Event {
+        name: "ip6t_verdict",
+        module: "ip6_tables",
+    },
+    Event {
+        name: "arpt_verdict",
+        module: "arp_tables",
+    },
+    Event {
+        name: "nft_verdict",
+        module: "nf_tables",
+    },
+];
+
+/// Whether an event can be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Presence {
+    Present,
+    /// The module is loaded, without the event.
+    Missing,
+    /// The module is loaded, and has no type information.
+    NoBtf,
+    NotLoaded,
+}
+
+fn contains(path: &str, text: &str) -> Option<bool> {
+    let bytes = fs::read(path).ok()?;
+    Some(
+        bytes
+            .windows(text.len())
+            .any(|window| window == text.as_bytes()),
+    )
+}
+
+impl Event {
+    /// Looks for the event in the types of the kernel and its modules.
+    pub fn presence(&self) -> Presence {
+        let kind = format!("\0btf_trace_{}\0", self.name);
+        let module = format!("/sys/kernel/btf/{}", self.module);
+        if contains(&module, &kind) == Some(true) {
+            return Presence::Present;
+        }
+        if Path::new("/sys/module").join(self.module).exists() {
+            let missing = Path::new(&module).exists() || built_in(&kind) == Some(false);
+            return if missing {
+                Presence::Missing
+            } else {
+                Presence::NoBtf
+            };
+        }
+        match built_in(&kind) {
+            Some(true) => Presence::Present,
+            _ => Presence::NotLoaded,
+        }
+    }
+}
+
+fn built_in(kind: &str) -> Option<bool> {
+    contains("/sys/kernel/btf/vmlinux", kind)
+}
+
+/// A count of packets and bytes.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+impl std::ops::AddAssign for Count {
+    fn add_assign(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+    }
+}
+
+/// The programs, attached until this is dropped.
+pub struct Programs {
+    skeleton: skeleton::IptverdictSkel<'static>,
+}
+
+/// One line for an error of libbpf.
+fn explain(error: libbpf_rs::Error) -> anyhow::Error {
+    match error.kind() {
+        ErrorKind::PermissionDenied => {
+            anyhow!("not permitted: run it as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN")
+        }
+        _ => anyhow!("cannot load the BPF programs: {error}"),
+    }
+}
+
+impl Programs {
+    /// Loads the programs and attaches them to all events that this kernel has.
+    pub fn attach(mode: Mode, filter: types::filter) -> Result<Self> {
+        let present: Vec<bool> = EVENTS
+            .iter()
+            .map(|event| event.presence() == Presence::Present)
+            .collect();
+        if !present.contains(&true) {
+            bail!("{}", crate::doctor::conclusion());
+        }
+        if !sys::is_root() && !can_load() {
+            bail!("not permitted: run it as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN");
+        }
+        libbpf_rs::set_print(None);
+        // Used until the process ends.
+        let storage = Box::leak(Box::new(MaybeUninit::uninit()));
+        let mut open = skeleton::IptverdictSkelBuilder::default()
+            .open(storage)
+            .map_err(explain)?;
+        let settings = open
+            .maps
+            .rodata_data
+            .as_deref_mut()
+            .context("no settings")?;
+        settings.mode = mode as u32;
+        settings.filter = filter;
+        open.progs.ipt_verdict.set_autoload(present[0]);
+        open.progs.ip6t_verdict.set_autoload(present[1]);
+        open.progs.arpt_verdict.set_autoload(present[2]);
+        open.progs.nft_verdict.set_autoload(present[3]);
+        let mut skeleton = open.load().map_err(explain)?;
+        skeleton.attach().map_err(explain)?;
+        Ok(Self { skeleton })
+    }
+
+    /// Packets that passed the filter, but found no space to be reported or counted.
+    pub fn lost(&self) -> Result<u64> {
+        let values = self
+            .skeleton
+            .maps
+            .lost
+            .lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY)?
+            .unwrap_or_default();
+        Ok(values
+            .iter()
+            .filter_map(|value| read_plain_u64(value))
+            .sum())
+    }
+
+    /// Calls `each` for each record, until `stop` returns true.
+    pub fn records(
+        &self,
+        mut each: impl FnMut(&[u8]) -> io::Result<()>,
+        mut stop: impl FnMut() -> bool,
+    ) -> Result<()> {
+        let mut failed = None;
+        let mut builder = RingBufferBuilder::new();
+        builder.add(&self.skeleton.maps.records, |bytes| match each(bytes) {
+            Ok(()) => 0,
+            Err(error) => {
+                failed = Some(error);
+                -1
+            }
+        })?;
+        let ring = builder.build()?;
+        let mut result = Ok(());
+        while result.is_ok() && !stop() {
+            result = match ring.poll(std::time::Duration::from_millis(100)) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
+                other => other,
+            };
+        }
+        drop(ring);
+        match failed {
+            Some(error) => Err(error.into()),
+            None => Ok(result?),
+        }
+    }
+
+    /// Which ruleset the table of iptables at this address has now.
+    pub fn current_ruleset(&self, object: u64) -> Result<u64> {
+        let mut query = types::query {
+            table: object,
+            ruleset: 0,
+        };
+        let input = ProgramInput {
+            context_in: Some(plain_bytes(&mut query)),
+            ..Default::default()
+        };
+        self.skeleton.progs.current_ruleset.test_run(input)?;
+        Ok(query.ruleset)
+    }
+
+    /// The counts of all decisions.
+    pub fn decisions(&self) -> Vec<(Decision, Count)> {
+        let (decisions, named) = (&self.skeleton.maps.decisions, &self.skeleton.maps.named);
+        counts(decisions)
+            .filter_map(|(key, count)| {
+                let names = named.lookup(&key, MapFlags::ANY).ok()??;
+                Some((Decision::from_bytes(&key, &names)?, count))
+            })
+            .collect()
+    }
+
+    /// The counts of all source addresses.
+    pub fn sources(&self) -> Vec<(types::source, Count)> {
+        counts(&self.skeleton.maps.sources)
+            .filter_map(|(key, count)| Some((read_plain(&key)?, count)))
+            .collect()
+    }
+}
+
+fn read_plain_u64(bytes: &[u8]) -> Option<u64> {
+    Some(u64::from_ne_bytes(bytes.get(..8)?.try_into().ok()?))
+}
+
+/// The keys of a map, and the sums of their values over all CPUs.
+fn counts(map: &impl MapCore) -> impl Iterator<Item = (Vec<u8>, Count)> + '_ {
+    map.keys().filter_map(|key| {
+        let mut sum = Count::default();
+        for value in map.lookup_percpu(&key, MapFlags::ANY).ok()?? {
+            let count: types::count = read_plain(&value)?;
+            sum += Count {
+                packets: count.packets,
+                bytes: count.bytes,
+            };
+        }
+        Some((key, sum))
+    })
+}
+
+/// Whether this process has the capabilities that loading needs.
+fn can_load() -> bool {
+    const CAP_NET_ADMIN: u64 = 1 << 12;
+    const CAP_SYS_ADMIN: u64 = 1 << 21;
+    const CAP_PERFMON: u64 = 1 << 38;
+    const CAP_BPF: u64 = 1 << 39;
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|value| u64::from_str_radix(value.trim(), 16).ok())
+        .unwrap_or(0);
+    let all = |wanted: u64| effective & wanted == wanted;
+    all(CAP_SYS_ADMIN) || all(CAP_BPF | CAP_PERFMON | CAP_NET_ADMIN)
+}

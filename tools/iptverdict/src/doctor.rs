@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `iptverdict doctor`: what this machine has, and what is missing.
+
+use std::{fs, path::Path};
+
+use anyhow::Result;
+
+use crate::{
+    bpf::{Event, Presence, EVENTS},
+    run, sys,
+};
+
+fn version(program: &str) -> Option<String> {
+    let output = run::output(program, &["-V"]).ok()?;
+    Some(output.trim().to_owned())
+}
+
+/// Which module of this name the kernel has loaded, or would load.
+fn source(event: &Event) -> String {
+    let Ok(path) = run::output("modinfo", &["-n", event.module]) else {
+        return "no module".to_owned();
+    };
+    match path.trim() {
+        path if path.contains("/updates/") => format!("{path} (iptverdict-dkms)"),
+        path => path.to_owned(),
+    }
+}
+
+fn describe(event: &Event) -> String {
+    match event.presence() {
+        Presence::Present => "present".to_owned(),
+        Presence::Missing => format!("missing: {} is loaded without it", event.module),
+        Presence::NoBtf => format!("unknown: the kernel has no BTF of {}", event.module),
+        Presence::NotLoaded => format!("not there: {} is not loaded", event.module),
+    }
+}
+
+/// What to do, in one line.
+pub fn conclusion() -> String {
+    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+        return "this kernel has no BTF (CONFIG_DEBUG_INFO_BTF): it cannot run these programs"
+            .to_owned();
+    }
+    let presences: Vec<Presence> = EVENTS.iter().map(Event::presence).collect();
+    let any = |wanted| presences.contains(&wanted);
+    if any(Presence::Present) {
+        "the verdict events are there: run 'iptverdict watch'".to_owned()
+    } else if any(Presence::Missing) {
+        "this kernel has no verdict events: install iptverdict-dkms, then run iptverdict-switch or reboot"
+            .to_owned()
+    } else if any(Presence::NoBtf) {
+        "this kernel has no BTF of modules (CONFIG_DEBUG_INFO_BTF_MODULES): use the trace events"
+            .to_owned()
+    } else {
+        "neither iptables nor nftables is in use: their modules are not loaded".to_owned()
+    }
+}
+
+/// The tables of iptables that this network namespace has.
+fn tables() -> String {
+    let mut found = Vec::new();
+    for family in ["ip", "ip6", "arp"] {
+        let names = fs::read_to_string(format!("/proc/net/{family}_tables_names"));
+        for name in names.unwrap_or_default().lines() {
+            found.push(format!("{family} {name}"));
+        }
+    }
+    if found.is_empty() {
+        "none".to_owned()
+    } else {
+        found.join(", ")
+    }
+}
+
+fn nft_tables() -> String {
+    match run::output("nft", &["list", "tables"]) {
+        Ok(text) if text.trim().is_empty() => "none".to_owned(),
+        Ok(text) => text
+            .lines()
+            .map(|line| line.trim_start_matches("table "))
+            .collect::<Vec<_>>()
+            .join(", "),
+        Err(error) => format!("unknown: {error}"),
+    }
+}
+
+pub fn run() -> Result<()> {
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    println!("kernel: {}", kernel.trim());
+    for event in &EVENTS {
+        println!("{}: {} [{}]", event.name, describe(event), source(event));
+    }
+    for program in [
+        "iptables",
+        "ip6tables",
+        "arptables",
+        "iptables-legacy",
+        "iptables-nft",
+        "nft",
+    ] {
+        if let Some(version) = version(program) {
+            println!("{program}: {version}");
+        }
+    }
+    println!("tables of iptables (legacy) here: {}", tables());
+    println!("tables of nftables here: {}", nft_tables());
+    if !sys::is_root() {
+        println!(
+            "this user is not root: tables may be missing above, and the other commands need root"
+        );
+    }
+    println!("{}", conclusion());
+    Ok(())
+}

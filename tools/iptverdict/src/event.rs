@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the BPF programs report.
+
+use crate::{
+    bpf::types,
+    netns,
+    sys::{self, Plain},
+};
+
+// SAFETY: These are structs of record.h, with integers and arrays of them only.
+unsafe impl Plain for types::record {}
+// SAFETY: As above.
+unsafe impl Plain for types::decision {}
+// SAFETY: As above.
+unsafe impl Plain for types::names {}
+// SAFETY: As above.
+unsafe impl Plain for types::count {}
+// SAFETY: As above.
+unsafe impl Plain for types::source {}
+// SAFETY: As above.
+unsafe impl Plain for types::query {}
+
+pub const PF_ARP: u8 = 3;
+const PF_NETDEV: u8 = 5;
+
+const INET_HOOKS: [&str; 6] = [
+    "PREROUTING",
+    "INPUT",
+    "FORWARD",
+    "OUTPUT",
+    "POSTROUTING",
+    "INGRESS",
+];
+const ARP_HOOKS: [&str; 3] = ["INPUT", "OUTPUT", "FORWARD"];
+const NETDEV_HOOKS: [&str; 2] = ["INGRESS", "EGRESS"];
+
+pub const VERDICTS: [&str; 6] = ["DROP", "ACCEPT", "STOLEN", "QUEUE", "REPEAT", "STOP"];
+/// The word for a verdict that is none of these.
+pub const OTHER: &str = "OTHER";
+
+/// Which event.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    Ipt,
+    Ip6t,
+    Arpt,
+    Nft,
+}
+
+/// What decided on a packet, and how, by the numbers of the kernel.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Decision {
+    pub kind: Kind,
+    pub netns: netns::Id,
+    /// The number of the ruleset; the handle of a table of nftables.
+    pub ruleset: u64,
+    /// The offset of the rule in the ruleset; its handle.
+    pub rule: u64,
+    pub policy: bool,
+    pub replaced: bool,
+    pub pf: u8,
+    hook: u8,
+    verdict: u8,
+    table_family: u8,
+    /// The address of the table, of iptables.
+    pub object: u64,
+    pub table: String,
+    base_chain: String,
+}
+
+/// The text before the first NUL byte.
+pub fn text(bytes: &[i8]) -> String {
+    let bytes: Vec<u8> = bytes
+        .iter()
+        .take_while(|&&byte| byte != 0)
+        .map(|&byte| byte as u8)
+        .collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+impl Decision {
+    pub fn new(decision: &types::decision, names: &types::names) -> Self {
+        Self {
+            kind: match decision.event {
+                0 => Kind::Ipt,
+                1 => Kind::Ip6t,
+                2 => Kind::Arpt,
+                _ => Kind::Nft,
+            },
+            netns: netns::Id {
+                inode: decision.netns,
+                cookie: decision.netns_cookie,
+            },
+            ruleset: decision.ruleset,
+            rule: decision.rule,
+            policy: decision.policy != 0,
+            replaced: decision.replaced != 0,
+            pf: decision.pf,
+            hook: decision.hook,
+            verdict: decision.verdict,
+            table_family: decision.family,
+            object: names.object,
+            table: text(&names.table),
+            base_chain: text(&names.chain),
+        }
+    }
+
+    /// Reads a key and a value of the maps `decisions` and `named`.
+    pub fn from_bytes(key: &[u8], names: &[u8]) -> Option<Self> {
+        Some(Self::new(&sys::read_plain(key)?, &sys::read_plain(names)?))
+    }
+
+    pub fn verdict(&self) -> &'static str {
+        VERDICTS.get(usize::from(self.verdict)).unwrap_or(&OTHER)
+    }
+
+    /// The family of the table, as nft names it for nftables, and the module for iptables.
+    pub fn family(&self) -> &'static str {
+        match (self.kind, self.table_family) {
+            (Kind::Ipt, _) => "ipv4",
+            (Kind::Ip6t, _) => "ipv6",
+            (Kind::Arpt, _) => "arp",
+            (Kind::Nft, 1) => "inet",
+            (Kind::Nft, 2) => "ip",
+            (Kind::Nft, 3) => "arp",
+            (Kind::Nft, 5) => "netdev",
+            (Kind::Nft, 7) => "bridge",
+            (Kind::Nft, 10) => "ip6",
+            (Kind::Nft, _) => "unknown",
+        }
+    }
+
+    pub fn hook(&self) -> &'static str {
+        let names: &[&'static str] = match self.pf {
+            PF_ARP => &ARP_HOOKS,
+            PF_NETDEV => &NETDEV_HOOKS,
+            _ => &INET_HOOKS,
+        };
+        names.get(usize::from(self.hook)).unwrap_or(&"unknown")
+    }
+
+    /// The base chain: that of nftables has a name of its own.
+    pub fn chain(&self) -> &str {
+        if self.kind == Kind::Nft {
+            &self.base_chain
+        } else {
+            self.hook()
+        }
+    }
+}

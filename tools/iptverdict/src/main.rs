@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Shows which rule of iptables or nftables decided on a packet.
+
+mod bpf;
+mod doctor;
+mod event;
+mod filter;
+mod line;
+mod netns;
+mod packet;
+mod rules;
+mod run;
+mod stats;
+mod stop;
+mod sys;
+mod top;
+mod watch;
+
+use std::{net::Ipv6Addr, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// Shows which rule of iptables or nftables decided on a packet.
+///
+/// It needs the verdict events: 'iptverdict doctor' says whether this machine has them.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print a line for each drop: the packet, and the rule that dropped it
+    Watch(watch::Watch),
+    /// Show the rules that decide on most packets, live
+    Top(top::Top),
+    /// Count verdicts by family, table, chain, verdict, rule or namespace
+    Stats(stats::Stats),
+    /// Say what this machine has, and what to install if something is missing
+    Doctor,
+}
+
+/// An address as the BPF programs have it, in words.
+fn packet_address(bytes: [u8; 16]) -> String {
+    let address = Ipv6Addr::from(bytes);
+    match address.to_ipv4_mapped() {
+        Some(v4) => v4.to_string(),
+        None => address.to_string(),
+    }
+}
+
+fn main() -> ExitCode {
+    sys::default_sigpipe();
+    let result = match Cli::parse().command {
+        Command::Watch(arguments) => watch::run(arguments),
+        Command::Top(arguments) => top::run(arguments),
+        Command::Stats(arguments) => stats::run(arguments),
+        Command::Doctor => doctor::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("iptverdict: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Network namespaces: their names, and how to run something in one.
+//!
+//! An inode number is used again after its namespace is gone, a cookie is not. Events have both:
+//! a namespace is found by its inode number, and believed by its cookie.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use anyhow::{anyhow, bail, Context, Result};
+
+use crate::sys;
+
+const NAMED: &str = "/run/netns";
+const SO_NETNS_COOKIE: i32 = 71;
+
+/// A network namespace, as an event names it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Id {
+    pub inode: u32,
+    pub cookie: u64,
+}
+
+/// Names of network namespaces, each looked up once.
+#[derive(Default)]
+pub struct Names(HashMap<Id, String>);
+
+impl Names {
+    /// The name: as `ip netns` has it, `host` for that of this process, or else that of the
+    /// first process in it.
+    pub fn get(&mut self, id: Id) -> &str {
+        self.0.entry(id).or_insert_with(|| name(id.inode))
+    }
+}
+
+fn inode(path: &Path) -> Option<u32> {
+    u32::try_from(fs::metadata(path).ok()?.ino()).ok()
+}
+
+fn is(path: &Path, wanted: u32) -> bool {
+    inode(path) == Some(wanted)
+}
+
+fn named() -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(NAMED)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+}
+
+/// The processes, with the lowest PID first.
+fn processes() -> Vec<u32> {
+    let mut pids: Vec<u32> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    pids.sort_unstable();
+    pids
+}
+
+fn process_in(wanted: u32) -> Option<u32> {
+    processes()
+        .into_iter()
+        .find(|pid| is(Path::new(&format!("/proc/{pid}/ns/net")), wanted))
+}
+
+fn name(wanted: u32) -> String {
+    if is(Path::new("/proc/self/ns/net"), wanted) {
+        return "host".to_owned();
+    }
+    if let Some(path) = named().find(|path| is(path, wanted)) {
+        if let Some(name) = path.file_name() {
+            return name.to_string_lossy().into_owned();
+        }
+    }
+    match process_in(wanted) {
+        Some(pid) => {
+            let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            format!("{}({pid})", comm.trim_end())
+        }
+        None => wanted.to_string(),
+    }
+}
+
+/// Finds the inode number of a namespace by its name, or by the PID of a process in it.
+pub fn find(name: &str) -> Result<u32> {
+    let path = match name.parse::<u32>() {
+        Ok(pid) => PathBuf::from(format!("/proc/{pid}/ns/net")),
+        Err(_) if name == "host" => PathBuf::from("/proc/self/ns/net"),
+        Err(_) => Path::new(NAMED).join(name),
+    };
+    inode(&path).with_context(|| {
+        format!(
+            "no network namespace {name}: use a name of 'ip netns', the PID of a process, or host"
+        )
+    })
+}
+
+fn open(wanted: u32) -> Option<File> {
+    let mut paths: Vec<PathBuf> = vec!["/proc/self/ns/net".into()];
+    paths.extend(named());
+    paths.extend(process_in(wanted).map(|pid| format!("/proc/{pid}/ns/net").into()));
+    // The inode number of the open file counts: the path may name another one by now.
+    paths.into_iter().find_map(|path| {
+        let file = is(&path, wanted).then(|| File::open(&path).ok())??;
+        (file.metadata().ok()?.ino() == u64::from(wanted)).then_some(file)
+    })
+}
+
+/// The cookie of the namespace of this thread.
+fn cookie() -> Result<u64> {
+    let socket = sys::socket(libc::AF_INET, libc::SOCK_DGRAM, 0)?;
+    let mut value = [0; 8];
+    sys::getsockopt(&socket, libc::SOL_SOCKET, SO_NETNS_COOKIE, &mut value)?;
+    Ok(u64::from_ne_bytes(value))
+}
+
+/// Runs a function in a network namespace, in a thread of its own. The mounts stay those of this
+/// process.
+pub fn run<T: Send>(id: Id, function: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let gone = || anyhow!("its network namespace is gone, or has neither a name nor a process");
+    let file = open(id.inode).ok_or_else(gone)?;
+    thread::scope(|scope| {
+        let thread = scope.spawn(move || {
+            sys::enter_netns(&file).context("cannot enter its network namespace")?;
+            if cookie()? != id.cookie {
+                bail!(gone());
+            }
+            function()
+        });
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(anyhow!("a thread panicked")))
+    })
+}

@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `iptverdict top`: what decides on most packets, live.
+
+use std::{
+    collections::HashMap,
+    io::{self, IsTerminal, Write},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{bail, Result};
+use clap::{Args, ValueEnum};
+use ratatui::{
+    crossterm::event::{self as input, Event, KeyCode, KeyEventKind, KeyModifiers},
+    layout::{Constraint, Layout},
+    style::{Modifier, Style},
+    text::Line as Text,
+    widgets::{Paragraph, Row as TableRow, Table, TableState},
+    Frame,
+};
+use serde::Serialize;
+
+use crate::{
+    bpf::{Count, Mode, Programs},
+    filter::Filter,
+    packet_address,
+    stats::Keys,
+    stop::{self, Stop},
+};
+
+/// What a row is about.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    Rules,
+    Chains,
+    Namespaces,
+    Sources,
+}
+
+#[derive(Args)]
+pub struct Top {
+    /// Count by this
+    #[arg(long, value_enum, default_value = "rules")]
+    by: By,
+    /// Count for one interval, print, and end
+    #[arg(long)]
+    once: bool,
+    /// As --once, with one JSON object a line
+    #[arg(long)]
+    json: bool,
+    /// Seconds between updates
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    interval: u64,
+    #[command(flatten)]
+    filter: Filter,
+}
+
+/// What is counted, in columns.
+#[derive(Serialize, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Label {
+    netns: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    family: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    table: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    chain: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    verdict: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    rule: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    source: String,
+}
+
+#[derive(Serialize, Clone)]
+struct Row {
+    #[serde(flatten)]
+    label: Label,
+    packets_per_second: f64,
+    packets: u64,
+    bytes: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Rate,
+    Packets,
+    Bytes,
+}
+
+impl Order {
+    fn next(self) -> Self {
+        match self {
+            Self::Rate => Self::Packets,
+            Self::Packets => Self::Bytes,
+            Self::Bytes => Self::Rate,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rate => "packets per second",
+            Self::Packets => "packets",
+            Self::Bytes => "bytes",
+        }
+    }
+
+    fn sort(self, rows: &mut [Row]) {
+        rows.sort_by(|a, b| {
+            match self {
+                Self::Rate => b.packets_per_second.total_cmp(&a.packets_per_second),
+                Self::Packets => b.packets.cmp(&a.packets),
+                Self::Bytes => b.bytes.cmp(&a.bytes),
+            }
+            .then_with(|| a.label.cmp(&b.label))
+        });
+    }
+}
+
+/// Reads the counts, and compares them with those before.
+struct Sampler {
+    by: By,
+    programs: Programs,
+    keys: Keys,
+    before: HashMap<Label, Count>,
+    at: Instant,
+}
+
+impl Sampler {
+    fn new(by: By, programs: Programs) -> Self {
+        Self {
+            by,
+            programs,
+            keys: Keys::new(),
+            before: HashMap::new(),
+            at: Instant::now(),
+        }
+    }
+
+    fn counts(&mut self) -> HashMap<Label, Count> {
+        let mut sums: HashMap<Label, Count> = HashMap::new();
+        let empty = || Label {
+            netns: String::new(),
+            family: String::new(),
+            table: String::new(),
+            chain: String::new(),
+            verdict: String::new(),
+            rule: String::new(),
+            source: String::new(),
+        };
+        if self.by == By::Sources {
+            for (source, count) in self.programs.sources() {
+                let label = Label {
+                    netns: self.keys.netns_of(source.netns, source.netns_cookie),
+                    source: packet_address(source.address),
+                    ..empty()
+                };
+                *sums.entry(label).or_default() += count;
+            }
+            return sums;
+        }
+        for (decision, count) in self.programs.decisions() {
+            let mut label = Label {
+                netns: self.keys.netns(&decision),
+                ..empty()
+            };
+            if self.by != By::Namespaces {
+                decision.family().clone_into(&mut label.family);
+                label.table.clone_from(&decision.table);
+                decision.chain().clone_into(&mut label.chain);
+                decision.verdict().clone_into(&mut label.verdict);
+            }
+            if self.by == By::Rules {
+                label.rule = self.keys.by(&decision, &self.programs).text();
+            }
+            *sums.entry(label).or_default() += count;
+        }
+        sums
+    }
+
+    fn sample(&mut self) -> Vec<Row> {
+        let counts = self.counts();
+        let seconds = self.at.elapsed().as_secs_f64().max(0.001);
+        self.at = Instant::now();
+        let rows = counts
+            .iter()
+            .map(|(label, count)| {
+                let before = self.before.get(label).map_or(0, |count| count.packets);
+                Row {
+                    label: label.clone(),
+                    packets_per_second: count.packets.saturating_sub(before) as f64 / seconds,
+                    packets: count.packets,
+                    bytes: count.bytes,
+                }
+            })
+            .collect();
+        self.before = counts;
+        rows
+    }
+}
+
+/// The columns of text for this kind of row.
+fn columns(by: By) -> &'static [&'static str] {
+    match by {
+        By::Rules => &["netns", "family", "table", "chain", "verdict", "rule"],
+        By::Chains => &["netns", "family", "table", "chain", "verdict"],
+        By::Namespaces => &["netns"],
+        By::Sources => &["netns", "source"],
+    }
+}
+
+impl Row {
+    fn numbers(&self) -> [String; 3] {
+        [
+            format!("{:.1}", self.packets_per_second),
+            self.packets.to_string(),
+            self.bytes.to_string(),
+        ]
+    }
+
+    fn texts(&self, by: By) -> Vec<String> {
+        columns(by)
+            .iter()
+            .map(|column| match *column {
+                "netns" => &self.label.netns,
+                "family" => &self.label.family,
+                "table" => &self.label.table,
+                "chain" => &self.label.chain,
+                "verdict" => &self.label.verdict,
+                "rule" => &self.label.rule,
+                _ => &self.label.source,
+            })
+            .cloned()
+            .collect()
+    }
+}
+
+fn print_once(sampler: &mut Sampler, json: bool) -> Result<()> {
+    let mut rows = sampler.sample();
+    Order::Rate.sort(&mut rows);
+    let mut out = io::BufWriter::new(io::stdout());
+    if !json {
+        writeln!(
+            out,
+            "{:>10} {:>12} {:>14}  {}",
+            "packets/s",
+            "packets",
+            "bytes",
+            columns(sampler.by).join("  ")
+        )?;
+    }
+    for row in rows {
+        if json {
+            serde_json::to_writer(&mut out, &row)?;
+            writeln!(out)?;
+        } else {
+            let [rate, packets, bytes] = row.numbers();
+            let texts = row.texts(sampler.by).join("  ");
+            writeln!(out, "{rate:>10} {packets:>12} {bytes:>14}  {texts}")?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// The state of the screen.
+struct Screen {
+    by: By,
+    rows: Vec<Row>,
+    order: Order,
+    paused: bool,
+    /// Rows have to contain this text.
+    wanted: String,
+    typing: bool,
+    place: TableState,
+    lost: u64,
+}
+
+impl Screen {
+    fn visible(&self) -> Vec<&Row> {
+        self.rows
+            .iter()
+            .filter(|row| {
+                self.wanted.is_empty()
+                    || row
+                        .texts(self.by)
+                        .iter()
+                        .any(|text| text.contains(&self.wanted))
+            })
+            .collect()
+    }
+
+    fn draw(&mut self, frame: &mut Frame<'_>) {
+        let [head, body, foot] = Layout::vertical([
+            Constraint::Length(1),
+            Constraint::Min(0),
+            Constraint::Length(1),
+        ])
+        .areas(frame.area());
+        let state = if self.paused { ", paused" } else { "" };
+        let lost = match self.lost {
+            0 => String::new(),
+            lost => format!(", {lost} packets not counted"),
+        };
+        let title = format!("iptverdict top: by {}{state}{lost}", self.order.name());
+        frame.render_widget(Paragraph::new(Text::from(title)), head);
+
+        let names = columns(self.by);
+        let bold = Style::new().add_modifier(Modifier::BOLD);
+        let header: Vec<&str> = ["packets/s", "packets", "bytes"]
+            .iter()
+            .chain(names)
+            .copied()
+            .collect();
+        let rows: Vec<Vec<String>> = self
+            .visible()
+            .into_iter()
+            .map(|row| {
+                row.numbers()
+                    .into_iter()
+                    .chain(row.texts(self.by))
+                    .collect()
+            })
+            .collect();
+        let widths: Vec<Constraint> = (0..header.len())
+            .map(|i| {
+                let width = rows
+                    .iter()
+                    .map(|row| row[i].chars().count())
+                    .max()
+                    .unwrap_or(0);
+                let width = width.max(header[i].len()).try_into().unwrap_or(u16::MAX);
+                // The rule takes what is left.
+                if header[i] == "rule" {
+                    Constraint::Min(width.min(20))
+                } else {
+                    Constraint::Length(width)
+                }
+            })
+            .collect();
+        let table = Table::new(rows.into_iter().map(TableRow::new), widths)
+            .header(TableRow::new(header).style(bold))
+            .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
+        frame.render_stateful_widget(table, body, &mut self.place);
+
+        let help = if self.typing {
+            format!("/{}", self.wanted)
+        } else {
+            "q quit  s sort  p pause  / filter  arrows scroll".to_owned()
+        };
+        frame.render_widget(Paragraph::new(help), foot);
+    }
+
+    /// Handles a key. Returns whether to end.
+    fn key(&mut self, code: KeyCode, modifiers: KeyModifiers) -> bool {
+        if code == KeyCode::Char('c') && modifiers.contains(KeyModifiers::CONTROL) {
+            return true;
+        }
+        if self.typing {
+            match code {
+                KeyCode::Enter => self.typing = false,
+                KeyCode::Esc => {
+                    self.typing = false;
+                    self.wanted.clear();
+                }
+                KeyCode::Backspace => {
+                    self.wanted.pop();
+                }
+                KeyCode::Char(character) => self.wanted.push(character),
+                _ => (),
+            }
+            return false;
+        }
+        match code {
+            KeyCode::Char('q') | KeyCode::Esc => return true,
+            KeyCode::Char('s') => {
+                self.order = self.order.next();
+                self.order.sort(&mut self.rows);
+            }
+            KeyCode::Char('p' | ' ') => self.paused = !self.paused,
+            KeyCode::Char('/') => {
+                self.typing = true;
+                self.wanted.clear();
+            }
+            KeyCode::Down => self.place.scroll_down_by(1),
+            KeyCode::Up => self.place.scroll_up_by(1),
+            KeyCode::PageDown => self.place.scroll_down_by(10),
+            KeyCode::PageUp => self.place.scroll_up_by(10),
+            KeyCode::Home => self.place.select_first(),
+            KeyCode::End => self.place.select_last(),
+            _ => (),
+        }
+        false
+    }
+}
+
+fn live(sampler: &mut Sampler, interval: Duration, stop: &Stop) -> Result<()> {
+    // Also restores the terminal in a panic.
+    let mut terminal = ratatui::try_init()?;
+    let mut screen = Screen {
+        by: sampler.by,
+        rows: Vec::new(),
+        order: Order::Rate,
+        paused: false,
+        wanted: String::new(),
+        typing: false,
+        place: TableState::default(),
+        lost: 0,
+    };
+    let mut result = Ok(());
+    let mut next = Instant::now() + interval;
+    while result.is_ok() && !stop.requested() {
+        result = terminal.draw(|frame| screen.draw(frame)).map(|_| ());
+        let wait = next
+            .saturating_duration_since(Instant::now())
+            .min(Duration::from_millis(100));
+        match input::poll(wait).and_then(|ready| ready.then(input::read).transpose()) {
+            Ok(Some(Event::Key(key))) if key.kind == KeyEventKind::Press => {
+                if screen.key(key.code, key.modifiers) {
+                    break;
+                }
+            }
+            Ok(_) => (),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+            Err(error) => result = Err(error),
+        }
+        if Instant::now() >= next {
+            next = Instant::now() + interval;
+            let mut rows = sampler.sample();
+            if !screen.paused {
+                screen.order.sort(&mut rows);
+                screen.rows = rows;
+                screen.lost = sampler.programs.lost()?;
+            }
+        }
+    }
+    ratatui::restore();
+    Ok(result?)
+}
+
+pub fn run(arguments: Top) -> Result<()> {
+    let once = arguments.once || arguments.json;
+    if !once && !io::stdout().is_terminal() {
+        bail!("top needs a terminal: use --once or --json in a pipe");
+    }
+    let mode = match arguments.by {
+        By::Sources => Mode::CountSources,
+        _ => Mode::Count,
+    };
+    let stop = stop::on_signals()?;
+    let programs = Programs::attach(mode, arguments.filter.compile()?)?;
+    let mut sampler = Sampler::new(arguments.by, programs);
+    let interval = Duration::from_secs(arguments.interval);
+    if !once {
+        return live(&mut sampler, interval, &stop);
+    }
+    eprintln!("iptverdict: counting for {} seconds", arguments.interval);
+    while sampler.at.elapsed() < interval && !stop.requested() {
+        thread::sleep(Duration::from_millis(50));
+    }
+    print_once(&mut sampler, arguments.json)
+}
