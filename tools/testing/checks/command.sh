@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The command iptverdict on the host: clippy, and the unit tests.
+
+# shellcheck source=tools/env.sh
+. "$(dirname "$0")/../../env.sh"
+in_toolbox "$@"
+# shellcheck source=tools/testing/checks/lib.sh
+. "$REPO/tools/testing/checks/lib.sh"
+
+cargo=$REPO/tools/iptverdict/cargo
+check "command: clippy: no warning" "$cargo" clippy -- -D warnings
+check "command: the unit tests pass" "$cargo" test
+
+done_testing

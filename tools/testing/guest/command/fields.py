@@ -1,0 +1,27 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""fields.py FIELD...: prints these fields of each JSON object on standard input, as
+packet.source_port or by.rule.text, separated by tabs; "-" for one that it does not have."""
+
+import json
+import sys
+
+
+def field(value, path):
+    """Returns a field of an object, by the names on the way to it."""
+    for name in path.split("."):
+        if not isinstance(value, dict) or name not in value:
+            return "-"
+        value = value[name]
+    return "null" if value is None else str(value)
+
+
+def main():
+    """Reads the objects."""
+    for line in sys.stdin:
+        item = json.loads(line)
+        print(*(field(item, path) for path in sys.argv[1:]), sep="\t")
+
+
+if __name__ == "__main__":
+    main()

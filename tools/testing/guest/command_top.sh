@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# iptverdict top and stats: their counts, and the screen of top in a terminal.
+#
+# needs CONFIG_RUST
+
+# counted has an optional argument.
+# shellcheck disable=SC2119
+# shellcheck source=tools/testing/selftests/iptverdict/lib.sh
+. "$SELFTESTS/lib.sh"
+# shellcheck source=tools/testing/guest/command/lib.sh
+. "$REPO/tools/testing/guest/command/lib.sh"
+
+make_hosts
+ipt router -N inner
+ipt router -A inner -p udp --dport 7 -j DROP
+ipt router -A FORWARD -p udp -j inner
+in_net router nft -f - <<'X'
+table inet guard {
+	chain early {
+		type filter hook prerouting priority -500; policy accept;
+		udp dport 19 drop comment "chargen"
+	}
+}
+X
+modprobe iptverdict
+
+# What stats counts is what the module counts. The module has no namespaces, and names nftables
+# by the hook.
+start stats stats
+start rules stats --json --by netns,verdict,rule
+start once top --once --interval 10
+start sources top --json --by sources --interval 10
+datagrams $server 7 7 8 19
+datagrams $server6 8 19
+in_net client ping -qc 3 -i 0.1 $server >/dev/null
+settle
+stop stats
+stop rules
+wait "${pids[once]}" "${pids[sources]}"
+check "command: stats: as the module counts iptables" \
+	"$(awk '$1 ~ /^ipv/ { print $1, $2, $3, $4, $5, $6 }' "$work/stats" | sort)" \
+	"$(counted | grep -v nftables | sort)"
+check "command: stats: as the module counts nftables" \
+	"$(awk '$1 == "inet" { print $4; packets += $5; bytes += $6 } END { print packets, bytes }' "$work/stats" | xargs)" \
+	"ACCEPT DROP $(counted | awk '$2 == "nftables" { packets += $5; bytes += $6 } END { print packets, bytes }')"
+check "command: stats: packets and bytes by rule" \
+	"$(shown rules netns verdict packets bytes rule | grep DROP | sort | tr '\t' ' ')" \
+	"router DROP 2 76 #1 -A inner -p udp -m udp --dport 7 -j DROP
+router DROP 2 96 early:1: udp dport 19 drop comment \"chargen\""
+check "command: top: --once prints packets, bytes and rule" \
+	"$(awk '/chargen/ { $1 = ""; print }' "$work/once" | xargs)" \
+	"2 96 router inet guard early DROP early:1: udp dport 19 drop comment chargen"
+check "command: top: --by sources counts by address" \
+	"$(shown sources source netns | sort | sed -n "/^$client\t/p; /^$client6\t/p" | tr '\t' ' ')" \
+	"$client router
+$client6 router"
+rmmod iptverdict
+
+# The screen.
+# screen: prints what the terminal shows.
+screen() {
+	tmux -L test capture-pane -p -t top
+}
+on_screen() {
+	screen | grep -qE -- "$1"
+}
+# terminal COLUMNS LINES ARGUMENT...: runs top in a terminal, in a shell that goes on after it.
+terminal() {
+	local columns=$1 lines=$2
+	shift 2
+	tmux -L test kill-server 2>/dev/null || :
+	tmux -L test new-session -d -s top -x "$columns" -y "$lines" "env PS1='\$ ' bash --norc"
+	tmux -L test send-keys -t top "$COMMAND top $*; echo status \$?" Enter
+	wait_until on_screen "quit|^iptv"
+}
+terminal 100 20
+in_net client "$here/send.py" $server 7,7,7,19 10 --count 0 --rate 200 &
+sender=$!
+wait_until on_screen "chargen"
+check_that "command: top: the rules in its columns" on_screen \
+	"^[0-9.]+ +[0-9]+ +[0-9]+ +router +ipv4 +filter +FORWARD +DROP +#1 -A inner -p udp"
+order() {
+	screen | sed -n 's/.*\(chargen\|-A inner\).*/\1/p' | xargs
+}
+check "command: top: the rule with most packets is first" "$(order)" "-A inner chargen"
+tmux -L test send-keys -t top s
+wait_until on_screen "by packets$"
+check_that "command: top: s sorts by another column" on_screen "^iptverdict top: by packets$"
+tmux -L test send-keys -t top p
+wait_until on_screen paused
+before=$(screen)
+sleep 2.5
+check "command: top: p pauses" "$(screen)" "$before"
+tmux -L test send-keys -t top p / charg Enter
+wait_until on_screen chargen
+check "command: top: / shows rows that contain a text" "$(order)" chargen
+tmux -L test send-keys -t top q
+wait_until on_screen "status 0"
+check_that "command: top: q ends it, and the terminal is as before" on_screen "^\\$ .*top.*status"
+
+terminal 100 20
+kill -TERM "$(pgrep -f "^$COMMAND top")"
+wait_until on_screen "status"
+check_that "command: top: SIGTERM: the terminal is as before" on_screen "^status 0"
+terminal 20 8
+wait_until on_screen "[0-9.]+ +[0-9]+"
+check_that "command: top: a terminal of 20 columns" on_screen "^iptverdict top: by"
+kill $sender
+wait $sender || :
+tmux -L test kill-server
+
+done_testing

@@ -1,0 +1,161 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# iptverdict watch: what it prints of a packet, filters, bad input, and packets faster than it
+# prints them.
+
+# shellcheck source=tools/testing/selftests/iptverdict/lib.sh
+. "$SELFTESTS/lib.sh"
+# shellcheck source=tools/testing/guest/command/lib.sh
+. "$REPO/tools/testing/guest/command/lib.sh"
+
+make_hosts
+have_btf_of() {
+	modprobe "$1"
+	[[ -f /sys/kernel/btf/$1 ]]
+}
+have_btf_of ip_tables || {
+	ktap_test_skip "command: watch: ip_tables has no BTF: it was built without vmlinux"
+	done_testing
+	exit
+}
+
+ipt router -N inner
+ipt router -A inner -p udp --dport 7 -m comment --comment 'a "quoted" comment' -j DROP
+ipt router -A FORWARD -p udp -j inner
+ipt router -A FORWARD -p udp --dport 9 -j NFQUEUE --queue-num 4711 --queue-bypass
+ipt router -P FORWARD DROP
+in_net router nft -f - <<'X'
+table inet guard {
+	map ports {
+		type inet_service : verdict
+		elements = { 19 : drop }
+	}
+	chain early {
+		type filter hook prerouting priority -500; policy accept;
+		udp dport vmap @ports
+		tcp dport 80 tcp flags syn drop comment "no web"
+	}
+}
+X
+cookie=$(netns_cookie router)
+netns=$(netns_inode router)
+
+start json watch --json --netns router --verdict drop,queue
+start text watch
+datagrams $server 7 8 9 19
+datagrams $server6 19
+# Ends before the SYN is sent again.
+in_net client timeout 0.5 bash -c ": <>/dev/tcp/$server/80" || :
+in_net client ping -qc 1 -W 0.5 $server >/dev/null || :
+settle
+stop json
+stop text
+
+# The server rejects port 9, and the router drops that.
+check "command: watch: verdicts and rules, in their order" \
+	"$(shown json family table chain verdict packet.destination_port by.rule.chain by.rule.number by.rule.text | tr '\t' ' ')" \
+	"ipv4 filter FORWARD DROP 7 inner 1 -A inner -p udp -m udp --dport 7 -m comment --comment \"a \\\"quoted\\\" comment\" -j DROP
+ipv4 filter FORWARD DROP 8 - - -
+ipv4 filter FORWARD QUEUE 9 FORWARD 2 -A FORWARD -p udp -m udp --dport 9 -j NFQUEUE --queue-num 4711 --queue-bypass
+ipv4 filter FORWARD DROP - - - -
+inet guard early DROP 19 early 1 udp dport vmap @ports
+inet guard early DROP 19 early 1 udp dport vmap @ports
+inet guard early DROP 80 early 2 tcp dport 80 tcp flags syn drop comment \"no web\"
+ipv4 filter FORWARD DROP - - - -"
+check "command: watch: policy, queue and bypass" \
+	"$(shown json by queue bypass | sed -n '2,3p' | sed 's/{.*}/rule/' | tr '\t' ' ')" \
+	$'policy - -\nrule 4711 True'
+check "command: watch: namespace, devices, length and addresses" \
+	"$(shown json netns.name netns.inode netns.cookie in out len mark ctstate packet.protocol \
+		packet.source packet.destination | sed -n 1p | tr '\t' ' ')" \
+	"router $netns $cookie r0 r1 38 0 NONE udp $client $server"
+check "command: watch: IPv6, TCP flags and ICMP type" \
+	"$(shown json packet.source packet.tcp_flags packet.icmp_type hook | sed -n '6,$p' | tr '\t' ' ')" \
+	"$client6 - - PREROUTING
+$client SYN - PREROUTING
+$client - 8 FORWARD"
+check "command: watch: the handle of a rule of nftables" \
+	"$(shown json by.rule.handle | sed -n 7p)" \
+	"$(in_net router nft -a list chain inet guard early | sed -n 's/.*"no web" # handle //p')"
+check "command: watch: a line of text for each drop" \
+	"$(sed -E 's/^[0-9:.]+ //; s/:[0-9]+ >/ >/; s/mac [0-9a-f:]+/mac MAC/' "$work/text" | sed -n '1p;4p')" \
+	"DROP router ipv4 filter FORWARD udp $client > $server:7 r0>r1 mark 0x0 NONE len 38 mac MAC | #1 -A inner -p udp -m udp --dport 7 -m comment --comment \"a \\\"quoted\\\" comment\" -j DROP
+DROP router inet guard early udp $client > $server:19 r0>- mark 0x0 NONE len 38 mac MAC | early:1: udp dport vmap @ports"
+check "command: watch: it counts what it has shown" "$(tail -n 1 "$work/json.err")" \
+	"iptverdict: 8 verdicts shown, 0 lost"
+
+# Each filter, with packets that pass it and packets that do not. watch ends by itself.
+# filtered WANT ARGUMENT...: prints the ports of the drops that pass.
+filtered() {
+	start filtered watch --json "$@"
+	datagrams $server 7 8 19
+	datagrams $server6 7
+	in_net client ping -qc 1 -W 0.1 $server >/dev/null || :
+	settle
+	stop filtered
+	shown filtered packet.destination_port | xargs
+}
+check "command: filter: table" "$(filtered --table guard)" 19
+check "command: filter: chain of iptables" "$(filtered --chain FORWARD)" "7 8 -"
+check "command: filter: chain of nftables" "$(filtered --chain early)" 19
+check "command: filter: source" "$(filtered --src $client --port 7)" 7
+check "command: filter: source, another one" "$(filtered --src 10.0.1.3)" ""
+check "command: filter: network" "$(filtered --dst 10.0.2.0/24)" "7 8 19 -"
+check "command: filter: network of IPv6" "$(filtered --dst fd00::/16)" ""
+check "command: filter: protocol" "$(filtered --proto icmp)" -
+check "command: filter: port" "$(filtered --port 8)" 8
+check "command: filter: input device" "$(filtered --in r0 --port 8)" 8
+check "command: filter: output device" "$(filtered --out r1)" "7 8 -"
+check "command: filter: mark" "$(filtered --mark 0x0/0xff --port 7)" 7
+check "command: filter: mark, another one" "$(filtered --mark 1)" ""
+check "command: filter: namespace" "$(filtered --netns client)" ""
+check "command: filter: verdict" "$(filtered --verdict stolen)" ""
+check "command: watch: --count ends it" \
+	"$(timeout 60 "$COMMAND" watch --json --all -n 1 2>/dev/null | wc -l & datagrams $server 8; sleep 3; datagrams $server 8; wait)" 1
+
+# Bad input.
+check_fails "command: no verdict of this name" \
+	"^iptverdict: no verdict NONE: use DROP, ACCEPT" iptverdict watch --verdict none
+check_fails "command: not an address" "^iptverdict: 10.0.0: not an address" iptverdict watch --src 10.0.0
+check_fails "command: a prefix that is too long" "10.0.0.0/33: not an address, or a network" \
+	iptverdict watch --dst 10.0.0.0/33
+check_fails "command: no protocol of this name" "^iptverdict: no protocol nope" iptverdict watch --proto nope
+check_fails "command: no namespace of this name" "^iptverdict: no network namespace nope" \
+	iptverdict watch --netns nope
+check_fails "command: a name that is too long" "longer than 15 bytes" iptverdict watch --in device-with-a-long-name
+check_fails "command: top needs a terminal" "^iptverdict: top needs a terminal: use --once or --json" \
+	iptverdict top
+check_fails "command: without privilege" "^iptverdict: not permitted: run it as root" \
+	setpriv --reuid=65534 --clear-groups --bounding-set=-all --inh-caps=-all "$COMMAND" watch
+check_that "command: doctor without privilege" \
+	setpriv --reuid=65534 --clear-groups --bounding-set=-all --inh-caps=-all "$COMMAND" doctor
+closed_pipe() {
+	"$COMMAND" watch --all 2>"$work/pipe.err" | head -n 1
+	! grep -q panicked "$work/pipe.err"
+}
+closed() {
+	local i
+	closed_pipe &
+	for ((i = 0; i < 30; i++)); do
+		datagrams $server 8 8
+		sleep 0.2
+		kill -0 $! 2>/dev/null || break
+	done
+	wait $!
+}
+check_that "command: a closed pipe ends it" closed
+
+# More than it can print.
+start load watch --json
+in_net client "$here/send.py" $server 8 10 --count 100000
+settle
+memory=$(sed -n 's/^VmHWM:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/${pids[load]}/status")
+stop load
+read -r shown lost < <(sed -n 's/^iptverdict: \([0-9]*\) verdicts shown, \([0-9]*\) lost/\1 \2/p' "$work/load.err")
+echo "# of 100,000 drops $shown shown, $lost lost; $memory KiB of memory"
+check "command: watch: each of 100,000 drops is shown or counted as lost" $((shown + lost)) 100000
+check "command: watch: as many lines as it says" "$(wc -l <"$work/load")" "$shown"
+check_that "command: watch: less than 64 MiB of memory" test "$memory" -lt 65536
+
+done_testing
