@@ -22,7 +22,7 @@ agree() {
 check "layout: the kernel's directories hold the new files of the series, and no others" agree
 
 # Formats without comments, and plain lists of the kernel's own.
-no_comments='(^tools/dkms/debian/(changelog|source/format|.*\.install)|\.md|\.svg|\.patch|/\.gitignore|^\.gitignore|^COPYING|^patches/(cover|series)|^Documentation/ABI/.*)$'
+no_comments='(^tools/iptverdict/(Cargo\.lock|tests/data/.*)|^tools/dkms/debian/(changelog|source/format|.*\.install)|\.md|\.svg|\.patch|/\.gitignore|^\.gitignore|^COPYING|^patches/(cover|series)|^Documentation/ABI/.*)$'
 licensed() {
 	local file bad=0
 	while read -r file; do
