@@ -25,8 +25,8 @@ make bench               measure what each way to see verdicts costs and what it
 make bench-doc           the same, and update the tables and plots in the documents
 make bench-here          measure the cost on this machine, which must run a patched kernel.
                          MECHANISMS= selects; BUILT=DIR has what make bench built for this kernel
-make packages            build Debian packages in build/deb/ that add the events, and the module,
-                         to the kernels of Debian 12 and 13 by DKMS
+make packages            build Debian packages in build/deb/: the command iptverdict; and the events
+                         and the module for the kernels of Debian 12 and 13, by DKMS
 make dkms-source         write the same as trees for 'dkms add' into build/dkms/
 make deb CONFIG_FILE=    build Debian packages of the kernel and the module in build/deb/, with
                          your configuration, or by default with that of the tests

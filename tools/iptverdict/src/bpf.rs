@@ -160,6 +160,10 @@ impl Programs {
         open.progs.ip6t_verdict.set_autoload(present[1]);
         open.progs.arpt_verdict.set_autoload(present[2]);
         open.progs.nft_verdict.set_autoload(present[3]);
+        // It reads types of x_tables.
+        open.progs
+            .current_ruleset
+            .set_autoload(present[..3].contains(&true));
         let mut skeleton = open.load().map_err(explain)?;
         skeleton.attach().map_err(explain)?;
         Ok(Self { skeleton })

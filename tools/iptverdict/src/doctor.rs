@@ -74,6 +74,10 @@ fn tables() -> String {
 }
 
 fn nft_tables() -> String {
+    // nft would load it.
+    if !Path::new("/sys/module/nf_tables").exists() {
+        return "none".to_owned();
+    }
     match run::output("nft", &["list", "tables"]) {
         Ok(text) if text.trim().is_empty() => "none".to_owned(),
         Ok(text) => text

@@ -17,9 +17,16 @@ mod sys;
 mod top;
 mod watch;
 
-use std::{net::Ipv6Addr, process::ExitCode};
+use std::{
+    fs,
+    net::Ipv6Addr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use clap::{Parser, Subcommand};
+use anyhow::Result;
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 /// Shows which rule of iptables or nftables decided on a packet.
 ///
@@ -41,6 +48,27 @@ enum Command {
     Stats(stats::Stats),
     /// Say what this machine has, and what to install if something is missing
     Doctor,
+    /// Write man pages and completions into a directory, for packages
+    #[command(hide = true)]
+    Generate { directory: PathBuf },
+}
+
+/// Writes the files of a package, at their paths below /usr/share.
+fn generate(directory: &Path) -> Result<()> {
+    let mut command = Cli::command();
+    let man = directory.join("man/man1");
+    fs::create_dir_all(&man)?;
+    clap_mangen::generate_to(command.clone(), man)?;
+    for (shell, path) in [
+        (Shell::Bash, "bash-completion/completions"),
+        (Shell::Zsh, "zsh/vendor-completions"),
+        (Shell::Fish, "fish/vendor_completions.d"),
+    ] {
+        let path = directory.join(path);
+        fs::create_dir_all(&path)?;
+        clap_complete::generate_to(shell, &mut command, "iptverdict", path)?;
+    }
+    Ok(())
 }
 
 /// An address as the BPF programs have it, in words.
@@ -59,6 +87,7 @@ fn main() -> ExitCode {
         Command::Top(arguments) => top::run(arguments),
         Command::Stats(arguments) => stats::run(arguments),
         Command::Doctor => doctor::run(),
+        Command::Generate { directory } => generate(&directory),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,7 +17,7 @@ use ratatui::{
     style::{Modifier, Style},
     text::Line as Text,
     widgets::{Paragraph, Row as TableRow, Table, TableState},
-    Frame,
+    DefaultTerminal, Frame,
 };
 use serde::Serialize;
 
@@ -28,6 +28,9 @@ use crate::{
     stats::Keys,
     stop::{self, Stop},
 };
+
+/// From this width on, there is a column for bytes.
+const WIDE: u16 = 120;
 
 /// What a row is about.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -306,21 +309,21 @@ impl Screen {
         let title = format!("iptverdict top: by {}{state}{lost}", self.order.name());
         frame.render_widget(Paragraph::new(Text::from(title)), head);
 
+        // A narrow terminal has no space for the bytes.
+        let numbers: &[&str] = if body.width < WIDE {
+            &["packets/s", "packets"]
+        } else {
+            &["packets/s", "packets", "bytes"]
+        };
         let names = columns(self.by);
         let bold = Style::new().add_modifier(Modifier::BOLD);
-        let header: Vec<&str> = ["packets/s", "packets", "bytes"]
-            .iter()
-            .chain(names)
-            .copied()
-            .collect();
+        let header: Vec<&str> = numbers.iter().chain(names).copied().collect();
         let rows: Vec<Vec<String>> = self
             .visible()
             .into_iter()
             .map(|row| {
-                row.numbers()
-                    .into_iter()
-                    .chain(row.texts(self.by))
-                    .collect()
+                let cells = row.numbers().into_iter().take(numbers.len());
+                cells.chain(row.texts(self.by)).collect()
             })
             .collect();
         let widths: Vec<Constraint> = (0..header.len())
@@ -395,9 +398,13 @@ impl Screen {
     }
 }
 
-fn live(sampler: &mut Sampler, interval: Duration, stop: &Stop) -> Result<()> {
-    // Also restores the terminal in a panic.
-    let mut terminal = ratatui::try_init()?;
+/// Shows the screen until q or a signal.
+fn live(
+    terminal: &mut DefaultTerminal,
+    sampler: &mut Sampler,
+    interval: Duration,
+    stop: &Stop,
+) -> Result<()> {
     let mut screen = Screen {
         by: sampler.by,
         rows: Vec::new(),
@@ -408,22 +415,27 @@ fn live(sampler: &mut Sampler, interval: Duration, stop: &Stop) -> Result<()> {
         place: TableState::default(),
         lost: 0,
     };
-    let mut result = Ok(());
     let mut next = Instant::now() + interval;
-    while result.is_ok() && !stop.requested() {
-        result = terminal.draw(|frame| screen.draw(frame)).map(|_| ());
+    let mut changed = true;
+    while !stop.requested() {
+        if changed {
+            terminal.draw(|frame| screen.draw(frame))?;
+        }
+        // Signals interrupt the wait, or are seen after it.
         let wait = next
             .saturating_duration_since(Instant::now())
             .min(Duration::from_millis(100));
-        match input::poll(wait).and_then(|ready| ready.then(input::read).transpose()) {
-            Ok(Some(Event::Key(key))) if key.kind == KeyEventKind::Press => {
-                if screen.key(key.code, key.modifiers) {
-                    break;
-                }
+        let event = match input::poll(wait) {
+            Ok(true) => Some(input::read()?),
+            Ok(false) => None,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
+            Err(error) => return Err(error.into()),
+        };
+        changed = event.is_some();
+        if let Some(Event::Key(key)) = event {
+            if key.kind == KeyEventKind::Press && screen.key(key.code, key.modifiers) {
+                break;
             }
-            Ok(_) => (),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
-            Err(error) => result = Err(error),
         }
         if Instant::now() >= next {
             next = Instant::now() + interval;
@@ -432,11 +444,11 @@ fn live(sampler: &mut Sampler, interval: Duration, stop: &Stop) -> Result<()> {
                 screen.order.sort(&mut rows);
                 screen.rows = rows;
                 screen.lost = sampler.programs.lost()?;
+                changed = true;
             }
         }
     }
-    ratatui::restore();
-    Ok(result?)
+    Ok(())
 }
 
 pub fn run(arguments: Top) -> Result<()> {
@@ -453,7 +465,11 @@ pub fn run(arguments: Top) -> Result<()> {
     let mut sampler = Sampler::new(arguments.by, programs);
     let interval = Duration::from_secs(arguments.interval);
     if !once {
-        return live(&mut sampler, interval, &stop);
+        // Also restores the terminal in a panic.
+        let mut terminal = ratatui::try_init()?;
+        let result = live(&mut terminal, &mut sampler, interval, &stop);
+        ratatui::restore();
+        return result;
     }
     eprintln!("iptverdict: counting for {} seconds", arguments.interval);
     while sampler.at.elapsed() < interval && !stop.requested() {

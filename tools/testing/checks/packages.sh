@@ -30,6 +30,8 @@ in_debian() {
 	rm -rf "$tmp/packages"
 	mkdir -p "$tmp/packages"
 	cp "$here/checks/packages/debian.sh" "$here/checks/lib.sh" "${debs[@]}" "$tmp/packages"
+	# The command is built with the libraries of Debian 13.
+	[[ $stock_suites != trixie* ]] || cp "$PACKAGES"/iptverdict_*.deb "$tmp/packages"
 	if rust_kernel; then
 		# For make module: a clone, and the source of the kernel.
 		mkdir -p "$tmp/packages/iptverdict" "$tmp/packages/cache/iptverdict"

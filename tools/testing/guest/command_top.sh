@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# iptverdict top and stats: their counts, and the screen of top in a terminal.
+# iptverdict top and stats: their counts, and the screens of top and watch in a terminal.
 #
 # needs CONFIG_RUST
 
@@ -18,8 +18,8 @@ ipt router -A inner -p udp --dport 7 -j DROP
 ipt router -A FORWARD -p udp -j inner
 in_net router nft -f - <<'X'
 table inet guard {
-	chain early {
-		type filter hook prerouting priority -500; policy accept;
+	chain first {
+		type filter hook forward priority -500; policy accept;
 		udp dport 19 drop comment "chargen"
 	}
 }
@@ -30,28 +30,29 @@ modprobe iptverdict
 # by the hook.
 start stats stats
 start rules stats --json --by netns,verdict,rule
-start once top --once --interval 10
-start sources top --json --by sources --interval 10
+start once top --once --interval 15
+start sources top --json --by sources --interval 15
 datagrams $server 7 7 8 19
 datagrams $server6 8 19
 in_net client ping -qc 3 -i 0.1 $server >/dev/null
 settle
+counted >"$work/counted"
 stop stats
 stop rules
 wait "${pids[once]}" "${pids[sources]}"
 check "command: stats: as the module counts iptables" \
 	"$(awk '$1 ~ /^ipv/ { print $1, $2, $3, $4, $5, $6 }' "$work/stats" | sort)" \
-	"$(counted | grep -v nftables | sort)"
+	"$(grep -v nftables "$work/counted" | sort)"
 check "command: stats: as the module counts nftables" \
 	"$(awk '$1 == "inet" { print $4; packets += $5; bytes += $6 } END { print packets, bytes }' "$work/stats" | xargs)" \
-	"ACCEPT DROP $(counted | awk '$2 == "nftables" { packets += $5; bytes += $6 } END { print packets, bytes }')"
+	"ACCEPT DROP $(awk '$2 == "nftables" { packets += $5; bytes += $6 } END { print packets, bytes }' "$work/counted")"
 check "command: stats: packets and bytes by rule" \
 	"$(shown rules netns verdict packets bytes rule | grep DROP | sort | tr '\t' ' ')" \
 	"router DROP 2 76 #1 -A inner -p udp -m udp --dport 7 -j DROP
-router DROP 2 96 early:1: udp dport 19 drop comment \"chargen\""
+router DROP 2 96 first:1: udp dport 19 drop comment \"chargen\""
 check "command: top: --once prints packets, bytes and rule" \
 	"$(awk '/chargen/ { $1 = ""; print }' "$work/once" | xargs)" \
-	"2 96 router inet guard early DROP early:1: udp dport 19 drop comment chargen"
+	"2 96 router inet guard first DROP first:1: udp dport 19 drop comment chargen"
 check "command: top: --by sources counts by address" \
 	"$(shown sources source netns | sort | sed -n "/^$client\t/p; /^$client6\t/p" | tr '\t' ' ')" \
 	"$client router
@@ -78,13 +79,13 @@ terminal() {
 terminal 100 20
 in_net client "$here/send.py" $server 7,7,7,19 10 --count 0 --rate 200 &
 sender=$!
-wait_until on_screen "chargen"
+wait_until on_screen "dport 19"
 check_that "command: top: the rules in its columns" on_screen \
-	"^[0-9.]+ +[0-9]+ +[0-9]+ +router +ipv4 +filter +FORWARD +DROP +#1 -A inner -p udp"
+	"^[0-9.]+ +[0-9]+ +router +ipv4 +filter +FORWARD +DROP +#1 -A inner -p udp"
 order() {
-	screen | sed -n 's/.*\(chargen\|-A inner\).*/\1/p' | xargs
+	screen | sed -n 's/.*\(dport [0-9]*\).*/\1/p' | xargs
 }
-check "command: top: the rule with most packets is first" "$(order)" "-A inner chargen"
+check "command: top: the rule with most packets is first" "$(order)" "dport 7 dport 19"
 tmux -L test send-keys -t top s
 wait_until on_screen "by packets$"
 check_that "command: top: s sorts by another column" on_screen "^iptverdict top: by packets$"
@@ -94,19 +95,28 @@ before=$(screen)
 sleep 2.5
 check "command: top: p pauses" "$(screen)" "$before"
 tmux -L test send-keys -t top p / charg Enter
-wait_until on_screen chargen
-check "command: top: / shows rows that contain a text" "$(order)" chargen
+wait_until on_screen "^ *q quit"
+check "command: top: / shows rows that contain a text" "$(order)" "dport 19"
 tmux -L test send-keys -t top q
 wait_until on_screen "status 0"
 check_that "command: top: q ends it, and the terminal is as before" on_screen "^\\$ .*top.*status"
 
 terminal 100 20
 kill -TERM "$(pgrep -f "^$COMMAND top")"
-wait_until on_screen "status"
+wait_until on_screen "^status"
 check_that "command: top: SIGTERM: the terminal is as before" on_screen "^status 0"
 terminal 20 8
-wait_until on_screen "[0-9.]+ +[0-9]+"
-check_that "command: top: a terminal of 20 columns" on_screen "^iptverdict top: by"
+wait_until on_screen "^iptverdict top: by"
+check_that "command: top: a terminal of 20 columns" on_screen "^q quit  s sort  p pa"
+
+# A terminal of 100 columns shows a line of watch in one line, if the rule is not long.
+tmux -L test kill-server
+tmux -L test new-session -d -s top -x 100 -y 20 "NO_COLOR=1 $COMMAND watch -n 1 --port 19; sleep 60"
+wait_until on_screen " shown, "
+check "command: watch: a line in a terminal of 100 columns" \
+	"$(tmux -L test capture-pane -pJ -t top |
+		sed -n 's/ *$//; s/^[0-9]*:[0-9]*:[0-9]* \(.*\):[0-9]* > /\1 > /p')" \
+	"DROP router inet guard first udp $client > $server:19 | first:1: udp dport 19 drop comment \"chargen\""
 kill $sender
 wait $sender || :
 tmux -L test kill-server

@@ -38,6 +38,16 @@ prepare() {
 
 # The packages.
 check "$name: the packages install" apt-get install --yes ./*.deb
+# command_works: succeeds if the command runs, and its package has man pages and completions.
+command_works() {
+	local file
+	iptverdict doctor || return 1
+	for file in man/man1/iptverdict-watch.1.gz bash-completion/completions/iptverdict.bash \
+		zsh/vendor-completions/_iptverdict; do
+		dpkg --listfiles iptverdict | grep -qx "/usr/share/$file" || return 1
+	done
+}
+! compgen -G './iptverdict_*.deb' >/dev/null || check "$name: the command runs" command_works
 # built: succeeds if the modules are built and take precedence.
 built() {
 	local module

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# iptverdict doctor, and what the other commands say where the events are missing: with modules
+# without events, which the bench builds.
+#
+# needs CONFIG_RUST
+
+# shellcheck source=tools/testing/selftests/iptverdict/lib.sh
+. "$SELFTESTS/lib.sh"
+# shellcheck source=tools/testing/guest/command/lib.sh
+. "$REPO/tools/testing/guest/command/lib.sh"
+
+# unloaded: unloads iptables and nftables. Network namespaces end in the background, and use them
+# until then.
+unloaded() {
+	local module
+	for module in $(lsmod | awk '/^(ip|ip6|arp)table_|^(ip|ip6|arp)_tables|^nft_|^nf_tables|^xt_|^x_tables/ { print $1 }'); do
+		rmmod "$module" 2>/dev/null || :
+	done
+	! lsmod | grep -qE '^(ip|ip6|arp)_tables|^nf_tables'
+}
+wait_until unloaded
+
+check "command: doctor: without iptables and nftables" "$(iptverdict doctor | tail -n 1)" \
+	"neither iptables nor nftables is in use: their modules are not loaded"
+check_fails "command: watch: without iptables and nftables" \
+	"^iptverdict: neither iptables nor nftables is in use: their modules are not loaded$" iptverdict watch
+
+modprobe x_tables
+insmod "$BENCH/unpatched/net/ipv4/netfilter/ip_tables.ko"
+missing="this kernel has no verdict events: install iptverdict-dkms, then run iptverdict-switch or reboot"
+check "command: doctor: a kernel without the events" "$(iptverdict doctor | tail -n 1)" "$missing"
+check "command: doctor: which module has no event" "$(iptverdict doctor | sed -n 's/ \[.*//; /^ipt_verdict/p')" \
+	"ipt_verdict: missing: ip_tables is loaded without it"
+check_fails "command: top: a kernel without the events" "^iptverdict: $missing$" iptverdict top --once
+rmmod ip_tables
+
+modprobe ip_tables
+iptables-legacy -t mangle -L -n >/dev/null
+check "command: doctor: a kernel with the events" "$(iptverdict doctor | tail -n 1)" \
+	"the verdict events are there: run 'iptverdict watch'"
+check "command: doctor: its events" \
+	"$(iptverdict doctor | sed -n 's/ \[.*//; /_verdict: /p' | sort)" \
+	"arpt_verdict: not there: arp_tables is not loaded
+ip6t_verdict: not there: ip6_tables is not loaded
+ipt_verdict: present
+nft_verdict: not there: nf_tables is not loaded"
+check "command: doctor: the tables of iptables" "$(iptverdict doctor | sed -n 's/^tables of iptables (legacy) here: //p')" \
+	"ip mangle"
+check "command: doctor: which iptables this is" "$(iptverdict doctor | sed -n 's/^iptables: //p')" \
+	"$(iptables -V)"
+
+done_testing
