@@ -19,7 +19,8 @@ make test                run all tests; the last line says how many passed and f
 make test-kernels        test all supported kernels: does the series apply, compile by gcc and
                          clang, boot? Takes hours
 make soak                run what takes too long for make test: hours in all. PARTS= selects from
-                         boots oracle churn nets cpus debug locks memory races
+                         boots oracle churn command nets cpus debug locks
+                         memory races
 make bench               measure what each way to see verdicts costs and what it loses. PARTS=
                          selects from cost stock packet lost parallel reading story
 make bench-doc           the same, and update the tables and plots in the documents

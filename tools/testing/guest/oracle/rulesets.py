@@ -272,6 +272,9 @@ def any_rule(random, table, hook, below):
     # Only UDP: no host replies to the copies.
     if target in ("DNAT", "TEE"):
         matches = ports(random, 17)
+    # A copy of a packet to the router can come back through lo and be copied again, forever.
+    if target == "TEE":
+        matches.insert(0, Match(f"-d {SERVER}", lambda packet: packet.daddr == SERVER))
     if target == "SYNPROXY":
         matches = [Match("-p tcp", lambda packet: packet.protocol == 6),
                    Match("-m tcp --syn", lambda packet: known(packet.syn)),
