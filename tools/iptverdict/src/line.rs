@@ -81,7 +81,7 @@ impl By {
     }
 }
 
-/// A verdict. Documentation/iptverdict.md has the schema of its JSON.
+/// A verdict. Documentation/command.md has the schema of its JSON.
 #[derive(Serialize)]
 pub struct Line<'a> {
     /// RFC 3339, in UTC, with microseconds.

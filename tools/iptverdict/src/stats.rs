@@ -105,8 +105,7 @@ impl Keys {
     }
 }
 
-/// Prints a table with aligned columns. The last two columns are numbers; the column before them
-/// may be long.
+/// Prints a table with aligned columns.
 fn print_table(out: &mut impl Write, rows: &[Vec<String>]) -> io::Result<()> {
     let Some(first) = rows.first() else {
         return Ok(());

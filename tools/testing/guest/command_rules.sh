@@ -11,8 +11,7 @@
 
 make_hosts
 modprobe ip_tables
-[[ -f /sys/kernel/btf/ip_tables ]] || {
-	ktap_test_skip "command: rules: ip_tables has no BTF: it was built without vmlinux"
+have_btf ip_tables "command: rules" || {
 	done_testing
 	exit
 }

@@ -10,12 +10,8 @@
 . "$REPO/tools/testing/guest/command/lib.sh"
 
 make_hosts
-have_btf_of() {
-	modprobe "$1"
-	[[ -f /sys/kernel/btf/$1 ]]
-}
-have_btf_of ip_tables || {
-	ktap_test_skip "command: watch: ip_tables has no BTF: it was built without vmlinux"
+modprobe ip_tables
+have_btf ip_tables "command: watch" || {
 	done_testing
 	exit
 }
