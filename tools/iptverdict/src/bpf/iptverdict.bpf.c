@@ -280,6 +280,13 @@ static __always_inline bool passes_verdict(unsigned int verdict)
 	return filter.verdicts & 1U << (action & 31);
 }
 
+static __always_inline void add(struct count *count, const struct sk_buff *skb)
+{
+	count->packets++;
+	if (skb)
+		count->bytes += skb->len;
+}
+
 static __always_inline void count(const struct sk_buff *skb, void *map, const void *key,
 				  const struct decision *decision, const struct names *names)
 {
@@ -297,9 +304,7 @@ static __always_inline void count(const struct sk_buff *skb, void *map, const vo
 			return;
 		}
 	}
-	found->packets++;
-	if (skb)
-		found->bytes += skb->len;
+	add(found, skb);
 }
 
 static __always_inline void count_source(const struct sk_buff *skb,
@@ -403,9 +408,7 @@ static __always_inline void decided(const struct sk_buff *skb, const struct nf_h
 
 		/* The names are read once. */
 		if (found) {
-			found->packets++;
-			if (skb)
-				found->bytes += skb->len;
+			add(found, skb);
 		} else {
 			struct names names;
 
