@@ -43,9 +43,14 @@ ip6t() {
 	in_net "$name" ip6tables-legacy -w "$@"
 }
 
-# syn ADDRESS PORT: the client sends a SYN, and waits for the reply.
+# syn ADDRESS PORT: the client sends a SYN, and waits for the reply. A connection ends with a
+# RST: SYNPROXY accepts one for a server that does not listen, and the FIN would be sent again
+# for minutes, beside the packets of the tests that follow.
 syn() {
-	in_net client timeout 5 bash -c ": <>/dev/tcp/$1/$2" 2>/dev/null || :
+	in_net client python3 -c 'import socket, struct, sys
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5) as connection:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+' "$@" 2>/dev/null || :
 }
 
 # datagrams ADDRESS PORT...: the client sends a UDP datagram with 10 bytes of payload to each
