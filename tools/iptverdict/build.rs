@@ -12,7 +12,8 @@ fn main() {
     println!("cargo:rerun-if-changed=src/bpf");
     SkeletonBuilder::new()
         .source("src/bpf/iptverdict.bpf.c")
-        .clang_args(["-Wall", "-Wextra", "-Wno-missing-declarations"])
+        // 32-bit registers and comparisons, since Linux 5.1.
+        .clang_args(["-mcpu=v3", "-Wall", "-Wextra", "-Wno-missing-declarations"])
         .build_and_generate(&skeleton)
         .expect("the BPF programs compile");
 }

@@ -2,7 +2,12 @@
 
 //! Loads the BPF programs and attaches them to the events.
 
-use std::{fs, io, mem::MaybeUninit, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    fs, io,
+    mem::{self, MaybeUninit},
+    path::Path,
+};
 
 use anyhow::{anyhow, bail, Context, Result};
 use libbpf_rs::{
@@ -112,6 +117,15 @@ impl std::ops::AddAssign for Count {
     fn add_assign(&mut self, other: Self) {
         self.packets += other.packets;
         self.bytes += other.bytes;
+    }
+}
+
+impl From<types::count> for Count {
+    fn from(count: types::count) -> Self {
+        Self {
+            packets: count.packets,
+            bytes: count.bytes,
+        }
     }
 }
 
@@ -229,11 +243,35 @@ impl Programs {
 
     /// The counts of all decisions.
     pub fn decisions(&self) -> Vec<(Decision, Count)> {
-        let (decisions, named) = (&self.skeleton.maps.decisions, &self.skeleton.maps.named);
-        counts(decisions)
+        let maps = &self.skeleton.maps;
+        let mut sums: HashMap<Vec<u8>, Count> = counts(&maps.decisions).collect();
+        let indices = (0..maps.places.max_entries()).map(u32::to_ne_bytes);
+        let places =
+            indices.filter_map(|index| maps.places.lookup_percpu(&index, MapFlags::ANY).ok()?);
+        for place in places.flatten() {
+            let (key, count) = place.split_at(mem::size_of::<types::decision>());
+            let count = read_plain::<types::count>(count).map_or(Count::default(), Count::from);
+            if count.packets > 0 {
+                *sums.entry(key.to_vec()).or_default() += count;
+            }
+        }
+        sums.into_iter()
             .filter_map(|(key, count)| {
-                let names = named.lookup(&key, MapFlags::ANY).ok()??;
-                Some((Decision::from_bytes(&key, &names)?, count))
+                let details = maps.details.lookup(&key, MapFlags::ANY).ok()??;
+                Some((Decision::from_bytes(&key, &details)?, count))
+            })
+            .collect()
+    }
+
+    /// The decisions that are not in `known`, which gets their keys.
+    pub fn new_decisions(&self, known: &mut HashSet<Vec<u8>>) -> Vec<Decision> {
+        let details = &self.skeleton.maps.details;
+        details
+            .keys()
+            .filter(|key| known.insert(key.clone()))
+            .filter_map(|key| {
+                let value = details.lookup(&key, MapFlags::ANY).ok()??;
+                Decision::from_bytes(&key, &value)
             })
             .collect()
     }
@@ -255,11 +293,7 @@ fn counts(map: &impl MapCore) -> impl Iterator<Item = (Vec<u8>, Count)> + '_ {
     map.keys().filter_map(|key| {
         let mut sum = Count::default();
         for value in map.lookup_percpu(&key, MapFlags::ANY).ok()?? {
-            let count: types::count = read_plain(&value)?;
-            sum += Count {
-                packets: count.packets,
-                bytes: count.bytes,
-            };
+            sum += read_plain::<types::count>(&value)?.into();
         }
         Some((key, sum))
     })

@@ -13,7 +13,7 @@ unsafe impl Plain for types::record {}
 // SAFETY: As above.
 unsafe impl Plain for types::decision {}
 // SAFETY: As above.
-unsafe impl Plain for types::names {}
+unsafe impl Plain for types::details {}
 // SAFETY: As above.
 unsafe impl Plain for types::count {}
 // SAFETY: As above.
@@ -80,7 +80,7 @@ pub fn text(bytes: &[i8]) -> String {
 }
 
 impl Decision {
-    pub fn new(decision: &types::decision, names: &types::names) -> Self {
+    pub fn new(decision: &types::decision, details: &types::details) -> Self {
         Self {
             kind: match decision.event {
                 0 => Kind::Ipt,
@@ -89,26 +89,29 @@ impl Decision {
                 _ => Kind::Nft,
             },
             netns: netns::Id {
-                inode: decision.netns,
+                inode: details.netns,
                 cookie: decision.netns_cookie,
             },
             ruleset: decision.ruleset,
             rule: decision.rule,
-            policy: decision.policy != 0,
+            policy: details.policy != 0,
             replaced: decision.replaced != 0,
-            pf: decision.pf,
+            pf: details.pf,
             hook: decision.hook,
             verdict: decision.verdict,
-            table_family: decision.family,
-            object: names.object,
-            table: text(&names.table),
-            base_chain: text(&names.chain),
+            table_family: details.family,
+            object: details.object,
+            table: text(&details.table),
+            base_chain: text(&details.chain),
         }
     }
 
-    /// Reads a key and a value of the maps `decisions` and `named`.
-    pub fn from_bytes(key: &[u8], names: &[u8]) -> Option<Self> {
-        Some(Self::new(&sys::read_plain(key)?, &sys::read_plain(names)?))
+    /// Reads a key and a value of the map `details`.
+    pub fn from_bytes(key: &[u8], details: &[u8]) -> Option<Self> {
+        Some(Self::new(
+            &sys::read_plain(key)?,
+            &sys::read_plain(details)?,
+        ))
     }
 
     pub fn verdict(&self) -> &'static str {

@@ -2,16 +2,20 @@
 
 //! The options that select packets, in the form that the BPF programs compare.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use anyhow::{bail, ensure, Context, Result};
 use clap::Args;
 
 use crate::{
-    bpf::types,
+    bpf::types::{self, filtered as By},
     event::{OTHER, VERDICTS},
     netns, packet,
 };
+
+/// So many bytes have the names that can be compared, of tables and chains, and of devices.
+const NAME: usize = 31;
+const DEVICE_NAME: usize = 15;
 
 /// Selects packets, in the kernel. A packet has to match all of these.
 #[derive(Args, Debug, Default)]
@@ -52,18 +56,20 @@ pub struct Filter {
     pub mark: Option<String>,
 }
 
-/// Fills a name of the kernel. What is left is zero.
-fn set_name<const N: usize>(name: &mut [i8; N], value: &str, what: &str) -> Result<u8> {
-    ensure!(!value.is_empty(), "{what}: the name is empty");
+/// The pattern for a name of at most `limit` bytes, which a NUL byte ends.
+fn pattern(name: &str, limit: usize, what: &str) -> Result<types::pattern> {
+    ensure!(!name.is_empty(), "{what}: the name is empty");
     ensure!(
-        value.len() < N,
-        "{what} {value}: longer than {} bytes",
-        N - 1
+        name.len() <= limit,
+        "{what} {name}: longer than {limit} bytes"
     );
-    for (to, from) in name.iter_mut().zip(value.bytes()) {
-        *to = from as i8;
+    let mut pattern = types::pattern::default();
+    for (at, byte) in name.bytes().chain([0]).enumerate() {
+        let shift = 8 * (at % 8);
+        pattern.name[at / 8] |= u64::from(byte) << shift;
+        pattern.mask[at / 8] |= 0xff << shift;
     }
-    Ok(1)
+    Ok(pattern)
 }
 
 /// Parses a number, also in hexadecimal.
@@ -74,28 +80,22 @@ fn number(text: &str) -> Option<u32> {
     }
 }
 
-/// The words of an address, in the order of memory.
-fn words(address: u128) -> [u64; 2] {
-    let bytes = address.to_be_bytes();
-    let word = |at: usize| {
-        let mut word = [0; 8];
-        word.copy_from_slice(&bytes[at..at + 8]);
-        u64::from_ne_bytes(word)
-    };
-    [word(0), word(8)]
+/// The words of an address, in the order of memory. An IPv4 address is the last.
+fn words(address: u128) -> [u32; 4] {
+    [96, 64, 32, 0].map(|shift| ((address >> shift) as u32).to_be())
 }
 
-/// Parses a network: its address, without the bits of the host, and its mask.
-fn network(text: &str) -> Result<([u64; 2], [u64; 2])> {
+/// Parses a network: its address, without the bits of the host, its mask, and of which version of
+/// IP it is.
+fn network(text: &str) -> Result<([u32; 4], [u32; 4], By)> {
     let (address, length) = match text.split_once('/') {
         Some((address, length)) => (address, Some(length)),
         None => (text, None),
     };
     let wrong = || format!("{text}: not an address, or a network as 10.0.0.0/8");
-    let address: IpAddr = address.parse().with_context(wrong)?;
-    let (bits, mapped): (u32, Ipv6Addr) = match address {
-        IpAddr::V4(v4) => (32, v4.to_ipv6_mapped()),
-        IpAddr::V6(v6) => (128, v6),
+    let (bits, address, version): (u32, u128, By) = match address.parse().with_context(wrong)? {
+        IpAddr::V4(v4) => (32, u32::from(v4).into(), By::BY_IPV4),
+        IpAddr::V6(v6) => (128, v6.into(), By::BY_IPV6),
     };
     let length = match length {
         Some(length) => length.parse().with_context(wrong)?,
@@ -105,13 +105,7 @@ fn network(text: &str) -> Result<([u64; 2], [u64; 2])> {
         bail!(wrong());
     }
     let mask = u128::MAX.checked_shl(bits - length).unwrap_or(0);
-    // The prefix of an IPv4 address is part of its network.
-    let mask = if bits == 32 {
-        mask | (u128::MAX << 32)
-    } else {
-        mask
-    };
-    Ok((words(u128::from(mapped) & mask), words(mask)))
+    Ok((words(address & mask), words(mask), version))
 }
 
 impl Filter {
@@ -121,6 +115,7 @@ impl Filter {
             verdicts: u32::MAX,
             ..Default::default()
         };
+        let mut by = 0;
         if !self.verdict.is_empty() {
             filter.verdicts = 0;
         }
@@ -133,10 +128,12 @@ impl Filter {
             };
         }
         if let Some(table) = &self.table {
-            filter.has_table = set_name(&mut filter.table, table, "table")?;
+            filter.table = pattern(table, NAME, "table")?;
+            by |= By::BY_TABLE.0;
         }
         if let Some(chain) = &self.chain {
-            filter.has_chain = set_name(&mut filter.chain, chain, "chain")?;
+            filter.chain = pattern(chain, NAME, "chain")?;
+            by |= By::BY_CHAIN.0;
             let bits = |hooks: &[&str]| {
                 hooks
                     .iter()
@@ -148,38 +145,48 @@ impl Filter {
         }
         if let Some(name) = &self.netns {
             filter.netns = netns::find(name)?;
-            filter.has_netns = 1;
+            by |= By::BY_NETNS.0;
         }
         if let Some(source) = &self.src {
-            (filter.source, filter.source_mask) = network(source)?;
-            filter.has_source = 1;
+            let (address, mask, version) = network(source)?;
+            (filter.source, filter.source_mask) = (address, mask);
+            by |= By::BY_SOURCE.0 | version.0;
         }
         if let Some(destination) = &self.dst {
-            (filter.destination, filter.destination_mask) = network(destination)?;
-            filter.has_destination = 1;
+            let (address, mask, version) = network(destination)?;
+            (filter.destination, filter.destination_mask) = (address, mask);
+            by |= By::BY_DESTINATION.0 | version.0;
         }
         if let Some(name) = &self.proto {
             filter.protocol = packet::protocol(name)
                 .with_context(|| format!("no protocol {name}: use a name as tcp, or a number"))?;
-            filter.has_protocol = 1;
+            by |= By::BY_PROTOCOL.0;
         }
         if let Some(port) = self.port {
-            filter.port = port;
-            filter.has_port = 1;
+            filter.port = port.to_be();
+            by |= By::BY_PORT.0;
         }
         if let Some(device) = &self.input {
-            filter.has_in = set_name(&mut filter.r#in, device, "device")?;
+            filter.r#in = pattern(device, DEVICE_NAME, "device")?;
+            by |= By::BY_IN.0;
         }
         if let Some(device) = &self.output {
-            filter.has_out = set_name(&mut filter.out, device, "device")?;
+            filter.out = pattern(device, DEVICE_NAME, "device")?;
+            by |= By::BY_OUT.0;
         }
         if let Some(text) = &self.mark {
             let (mark, mask) = text.split_once('/').unwrap_or((text, "0xffffffff"));
             let wrong = || format!("mark {text}: use a number, or a number and a mask as 0x1/0xff");
             filter.mark_mask = number(mask).with_context(wrong)?;
             filter.mark = number(mark).with_context(wrong)? & filter.mark_mask;
-            filter.has_mark = 1;
+            by |= By::BY_MARK.0;
         }
+        let versions = By::BY_IPV4.0 | By::BY_IPV6.0;
+        ensure!(
+            by & versions != versions,
+            "--src and --dst: one is an IPv4 address, the other an IPv6 address"
+        );
+        filter.by = By(by);
         Ok(filter)
     }
 }

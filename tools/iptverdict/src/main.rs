@@ -19,7 +19,6 @@ mod watch;
 
 use std::{
     fs,
-    net::Ipv6Addr,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -69,15 +68,6 @@ fn generate(directory: &Path) -> Result<()> {
         clap_complete::generate_to(shell, &mut command, "iptverdict", path)?;
     }
     Ok(())
-}
-
-/// An address as the BPF programs have it, in words.
-fn packet_address(bytes: [u8; 16]) -> String {
-    let address = Ipv6Addr::from(bytes);
-    match address.to_ipv4_mapped() {
-        Some(v4) => v4.to_string(),
-        None => address.to_string(),
-    }
 }
 
 fn main() -> ExitCode {

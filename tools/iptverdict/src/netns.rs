@@ -27,6 +27,9 @@ pub struct Id {
     pub cookie: u64,
 }
 
+/// So many names are kept.
+const NAMES: usize = 4096;
+
 /// Names of network namespaces, each looked up once.
 #[derive(Default)]
 pub struct Names(HashMap<Id, String>);
@@ -35,6 +38,9 @@ impl Names {
     /// The name: as `ip netns` has it, `host` for that of this process, or else that of the
     /// first process in it.
     pub fn get(&mut self, id: Id) -> &str {
+        if self.0.len() >= NAMES && !self.0.contains_key(&id) {
+            self.0.clear();
+        }
         self.0.entry(id).or_insert_with(|| name(id.inode))
     }
 }

@@ -3,7 +3,7 @@
 //! `iptverdict stats`: counts by any set of keys, as the module's file has them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     io::{self, Write},
     thread,
     time::{Duration, Instant},
@@ -135,12 +135,12 @@ pub fn run(arguments: Stats) -> Result<()> {
     let start = Instant::now();
     let end = arguments.seconds.map(Duration::from_secs);
     eprintln!("iptverdict: counting; end with Ctrl-C");
-    let mut keys = Keys::new();
+    let (mut keys, mut known) = (Keys::new(), HashSet::new());
     while !stop.requested() && end.is_none_or(|end| start.elapsed() < end) {
         thread::sleep(Duration::from_millis(100));
         // A ruleset can only be read while it is in use.
         if arguments.by.contains(&Key::Rule) {
-            for (decision, _) in programs.decisions() {
+            for decision in programs.new_decisions(&mut known) {
                 keys.by(&decision, &programs);
             }
         }

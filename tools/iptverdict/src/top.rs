@@ -5,6 +5,7 @@
 use std::{
     collections::HashMap,
     io::{self, IsTerminal, Write},
+    net::Ipv6Addr,
     thread,
     time::{Duration, Instant},
 };
@@ -24,7 +25,6 @@ use serde::Serialize;
 use crate::{
     bpf::{Count, Mode, Programs},
     filter::Filter,
-    packet_address,
     stats::Keys,
     stop::{self, Stop},
 };
@@ -60,7 +60,7 @@ pub struct Top {
 }
 
 /// What is counted, in columns.
-#[derive(Serialize, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Serialize, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Label {
     netns: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -122,6 +122,18 @@ impl Order {
     }
 }
 
+/// An address as the BPF programs have it, in words.
+fn address(halves: [u64; 2]) -> String {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&halves[0].to_ne_bytes());
+    bytes[8..].copy_from_slice(&halves[1].to_ne_bytes());
+    let address = Ipv6Addr::from(bytes);
+    match address.to_ipv4_mapped() {
+        Some(v4) => v4.to_string(),
+        None => address.to_string(),
+    }
+}
+
 /// Reads the counts, and compares them with those before.
 struct Sampler {
     by: By,
@@ -144,21 +156,12 @@ impl Sampler {
 
     fn counts(&mut self) -> HashMap<Label, Count> {
         let mut sums: HashMap<Label, Count> = HashMap::new();
-        let empty = || Label {
-            netns: String::new(),
-            family: String::new(),
-            table: String::new(),
-            chain: String::new(),
-            verdict: String::new(),
-            rule: String::new(),
-            source: String::new(),
-        };
         if self.by == By::Sources {
             for (source, count) in self.programs.sources() {
                 let label = Label {
                     netns: self.keys.netns_of(source.netns, source.netns_cookie),
-                    source: packet_address(source.address),
-                    ..empty()
+                    source: address(source.address),
+                    ..Label::default()
                 };
                 *sums.entry(label).or_default() += count;
             }
@@ -167,7 +170,7 @@ impl Sampler {
         for (decision, count) in self.programs.decisions() {
             let mut label = Label {
                 netns: self.keys.netns(&decision),
-                ..empty()
+                ..Label::default()
             };
             if self.by != By::Namespaces {
                 decision.family().clone_into(&mut label.family);

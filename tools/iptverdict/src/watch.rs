@@ -79,7 +79,7 @@ pub fn run(mut arguments: Watch) -> Result<()> {
             let Some(record) = read_plain::<types::record>(bytes) else {
                 return Ok(());
             };
-            let decision = Decision::new(&record.decision, &record.names);
+            let decision = Decision::new(&record.decision, &record.details);
             let decider = resolver.decider(&decision, |object| programs.current_ruleset(object));
             let name = names.get(decision.netns);
             let line = Line::new(&record, &decision, decider, name, clock.at(record.time));

@@ -21,6 +21,9 @@
 #define CT_NONE			255
 #define IP_OFFSET		0x1fff
 #define MAX_EXTENSIONS		4
+#define IPV6_HEADER_LEN		40
+#define BY_HEADER		(BY_SOURCE | BY_DESTINATION | BY_PROTOCOL | BY_PORT)
+#define GOLDEN_RATIO_64		0x61c8864680b583ebULL
 
 enum mode {
 	WATCH,
@@ -45,14 +48,21 @@ struct {
 	__uint(map_flags, 1); /* BPF_F_NO_PREALLOC */
 } decisions SEC(".maps");
 
-/* The names of each decision. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, NR_EVENTS * PLACES);
+	__type(key, __u32);
+	__type(value, struct place);
+} places SEC(".maps");
+
+/* The details of each decision. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
 	__type(key, struct decision);
-	__type(value, struct names);
+	__type(value, struct details);
 	__uint(map_flags, 1);
-} named SEC(".maps");
+} details SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
@@ -73,14 +83,16 @@ struct {
 	__type(value, __u64);
 } lost SEC(".maps");
 
-/* The part of the packet that filters compare. */
-struct header {
-	__u64 source[2];
-	__u64 destination[2];
-	__u16 sport;
-	__u16 dport;
-	__u8 protocol;
-	bool has_ports;
+/* Where the details of a decision are. */
+struct origin {
+	const struct nf_hook_state *state;
+	const void *table;
+	const char *table_name;
+	/* Of nftables. */
+	const char *chain_name;
+	__u8 family;
+	/* Of iptables. */
+	const struct xt_table_info *private;
 };
 
 static __always_inline void lose(void)
@@ -92,192 +104,197 @@ static __always_inline void lose(void)
 		(*count)++;
 }
 
-static __always_inline void set_v4mapped(__u64 *address, __be32 v4)
-{
-	address[0] = 0;
-	((__u32 *)address)[2] = bpf_htonl(0xffff);
-	((__u32 *)address)[3] = v4;
-}
-
 static __always_inline const void *network_header(const struct sk_buff *skb)
 {
 	return skb->head + skb->network_header;
 }
 
-/*
- * read_header - reads addresses, protocol and ports of an IP packet, or of an ARP packet the
- *               addresses
- *
- * Return: whether it is such a packet.
- */
-static __always_inline bool read_header(const struct sk_buff *skb, struct header *header,
-					bool ports)
+/* An IPv4 address as the second half of ::ffff:a.b.c.d. */
+static __always_inline __u64 v4mapped(__be32 address)
 {
-	const void *at = network_header(skb);
-	struct { __be16 source, dest; } port;
+	return (__u64)address << 32 | bpf_htonl(0xffff);
+}
 
-	__builtin_memset(header, 0, sizeof(*header));
-	switch (bpf_ntohs(skb->protocol)) {
-	case ETH_P_IP: {
-		struct {
-			__u8 version_ihl, tos;
-			__be16 len, id, frag_off;
-			__u8 ttl, protocol;
-			__u16 check;
-			__be32 saddr, daddr;
-		} ip;
+static __always_inline __u64 half(const __be32 *words)
+{
+	return (__u64)words[1] << 32 | words[0];
+}
 
-		if (bpf_probe_read_kernel(&ip, sizeof(ip), at))
-			return false;
-		set_v4mapped(header->source, ip.saddr);
-		set_v4mapped(header->destination, ip.daddr);
-		header->protocol = ip.protocol;
-		header->has_ports = !(ip.frag_off & bpf_htons(IP_OFFSET));
-		at += (ip.version_ihl & 0xf) * 4;
-		break;
-	}
-	case ETH_P_IPV6: {
-		struct {
-			__u32 flow;
-			__be16 len;
-			__u8 nexthdr, hop_limit;
-			__u64 addresses[4];
-		} __attribute__((packed)) ip;
-		int i;
+static __always_inline bool same_ipv4(__be32 address, const volatile __u32 *network,
+				      const volatile __u32 *mask)
+{
+	return (address & mask[3]) == network[3];
+}
 
-		if (bpf_probe_read_kernel(&ip, sizeof(ip), at))
-			return false;
-		__builtin_memcpy(header->source, &ip.addresses[0], 16);
-		__builtin_memcpy(header->destination, &ip.addresses[2], 16);
-		header->protocol = ip.nexthdr;
-		header->has_ports = true;
-		at += sizeof(ip);
-		/* Hop-by-hop options, routing, fragment, authentication, destination options. */
-		for (i = 0; i < MAX_EXTENSIONS; i++) {
-			struct { __u8 nexthdr, len; __be16 frag_off; } extension;
+static __always_inline bool same_ipv6(const struct in6_addr *address,
+				      const volatile __u32 *network, const volatile __u32 *mask)
+{
+	const __be32 *words = address->in6_u.u6_addr32;
 
-			if (header->protocol != 0 && header->protocol != 43 &&
-			    header->protocol != 44 && header->protocol != 51 &&
-			    header->protocol != 60)
-				break;
-			if (bpf_probe_read_kernel(&extension, sizeof(extension), at))
-				return false;
-			if (header->protocol == 44) {
-				at += 8;
-				if (extension.frag_off & bpf_htons(0xfff8))
-					header->has_ports = false;
-			} else if (header->protocol == 51) {
-				at += (extension.len + 2) * 4;
-			} else {
-				at += (extension.len + 1) * 8;
-			}
-			header->protocol = extension.nexthdr;
-		}
-		break;
-	}
-	case ETH_P_ARP: {
-		struct {
-			__be16 hardware, protocol;
-			__u8 hardware_len, protocol_len;
-			__be16 operation;
-			__u8 source_mac[6];
-			__be32 source;
-			__u8 destination_mac[6];
-			__be32 destination;
-		} __attribute__((packed)) arp;
+	return (words[0] & mask[0]) == network[0] && (words[1] & mask[1]) == network[1] &&
+	       (words[2] & mask[2]) == network[2] && (words[3] & mask[3]) == network[3];
+}
 
-		if (bpf_probe_read_kernel(&arp, sizeof(arp), at))
-			return false;
-		set_v4mapped(header->source, arp.source);
-		set_v4mapped(header->destination, arp.destination);
-		return true;
-	}
-	default:
+/* passes_port - compares the ports, where the transport header begins at @at */
+static __always_inline bool passes_port(const void *at, __u32 by)
+{
+	const struct udphdr *header = bpf_core_cast(at, struct udphdr);
+
+	return !(by & BY_PORT) || header->source == filter.port || header->dest == filter.port;
+}
+
+/* passes_protocol - compares the protocol, which has to have ports to be compared by port */
+static __always_inline bool passes_protocol(__u8 protocol, bool first_fragment, __u32 by)
+{
+	if (by & BY_PROTOCOL && protocol != filter.protocol)
 		return false;
-	}
-
 	/* TCP, UDP, DCCP, SCTP, UDP-Lite. */
-	if (header->protocol != 6 && header->protocol != 17 && header->protocol != 33 &&
-	    header->protocol != 132 && header->protocol != 136)
-		header->has_ports = false;
-	if (!ports || !header->has_ports)
+	return !(by & BY_PORT) ||
+	       (first_fragment && (protocol == 6 || protocol == 17 || protocol == 33 ||
+				   protocol == 132 || protocol == 136));
+}
+
+/* Loads from a cast pointer need no call of a helper; where there is no memory they read zeroes. */
+static __always_inline bool passes_ip(const void *at, __u32 by)
+{
+	const struct iphdr *ip = bpf_core_cast(at, struct iphdr);
+
+	if (by & BY_SOURCE &&
+	    !same_ipv4(ip->saddr, filter.source, filter.source_mask))
+		return false;
+	if (by & BY_DESTINATION &&
+	    !same_ipv4(ip->daddr, filter.destination, filter.destination_mask))
+		return false;
+	if (!passes_port(at + BPF_CORE_READ_BITFIELD(ip, ihl) * 4, by))
+		return false;
+	return passes_protocol(ip->protocol, !(ip->frag_off & bpf_htons(IP_OFFSET)), by);
+}
+
+static __always_inline bool passes_ipv6(const void *at, __u32 by)
+{
+	const struct ipv6hdr *ip = bpf_core_cast(at, struct ipv6hdr);
+	__u8 protocol = ip->nexthdr;
+	bool first_fragment = true;
+	int i;
+
+	if (by & BY_SOURCE &&
+	    !same_ipv6(&ip->saddr, filter.source, filter.source_mask))
+		return false;
+	if (by & BY_DESTINATION &&
+	    !same_ipv6(&ip->daddr, filter.destination, filter.destination_mask))
+		return false;
+	if (!(by & (BY_PROTOCOL | BY_PORT)))
 		return true;
-	if (bpf_probe_read_kernel(&port, sizeof(port), at)) {
-		header->has_ports = false;
-		return true;
+	at += IPV6_HEADER_LEN;
+	/* Hop-by-hop options, routing, fragment, authentication, destination options. */
+	for (i = 0; i < MAX_EXTENSIONS; i++) {
+		struct { __u8 nexthdr, len; __be16 frag_off; } extension;
+
+		if (protocol != 0 && protocol != 43 && protocol != 44 && protocol != 51 &&
+		    protocol != 60)
+			break;
+		if (bpf_probe_read_kernel(&extension, sizeof(extension), at))
+			return false;
+		if (protocol == 44) {
+			at += 8;
+			if (extension.frag_off & bpf_htons(0xfff8))
+				first_fragment = false;
+		} else if (protocol == 51) {
+			at += (extension.len + 2) * 4;
+		} else {
+			at += (extension.len + 1) * 8;
+		}
+		protocol = extension.nexthdr;
 	}
-	header->sport = bpf_ntohs(port.source);
-	header->dport = bpf_ntohs(port.dest);
+	return passes_port(at, by) && passes_protocol(protocol, first_fragment, by);
+}
+
+static __always_inline bool read_arp(struct arp *arp, const void *at)
+{
+	return !bpf_probe_read_kernel(arp, sizeof(*arp), at);
+}
+
+static __always_inline bool passes_arp(const void *at, __u32 by)
+{
+	struct arp arp;
+
+	if (by & (BY_PROTOCOL | BY_PORT) || !read_arp(&arp, at))
+		return false;
+	if (by & BY_SOURCE &&
+	    !same_ipv4(arp.source, filter.source, filter.source_mask))
+		return false;
+	return !(by & BY_DESTINATION) ||
+	       same_ipv4(arp.destination, filter.destination,
+			    filter.destination_mask);
+}
+
+/*
+ * passes_packet - whether verdict and packet pass the filter
+ *
+ * A stolen packet is gone, so it passes no filter for packets.
+ */
+static __always_inline bool passes_packet(const struct sk_buff *skb, unsigned int verdict,
+					  __u32 by)
+{
+	if (!(filter.verdicts & 1U << (verdict & NF_VERDICT_MASK & 31)))
+		return false;
+	if (!(by & (BY_MARK | BY_HEADER)))
+		return true;
+	if (!skb || (by & BY_MARK && (skb->mark & filter.mark_mask) != filter.mark))
+		return false;
+	if (!(by & BY_HEADER))
+		return true;
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return !(by & BY_IPV6) && passes_ip(network_header(skb), by);
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		return !(by & BY_IPV4) && passes_ipv6(network_header(skb), by);
+	if (skb->protocol == bpf_htons(ETH_P_ARP))
+		return !(by & BY_IPV6) && passes_arp(network_header(skb), by);
+	return false;
+}
+
+/*
+ * same_name - compares a name of the kernel with one of the filter
+ *
+ * The mask leaves out what may follow the NUL byte.
+ */
+static __always_inline bool same_name(const char *name, const volatile struct pattern *wanted,
+				      int words)
+{
+	const __u64 *word = (const __u64 *)name;
+	int i;
+
+	for (i = 0; i < words; i++)
+		if ((word[i] & wanted->mask[i]) != wanted->name[i])
+			return false;
 	return true;
 }
 
-static __always_inline bool same_network(const __u64 *address, const volatile __u64 *network,
-					 const volatile __u64 *mask)
+/* same_nft_name - the same for a name of nftables, which is a string of its own */
+static __always_inline bool same_nft_name(const char *name, const volatile struct pattern *wanted)
 {
-	return (address[0] & mask[0]) == network[0] && (address[1] & mask[1]) == network[1];
+	/* A type that begins with an array of characters. */
+	return same_name(bpf_core_cast(name, struct new_utsname)->sysname, wanted, NAME_LEN / 8);
 }
-
-/* same_name - compares a name of the kernel with one of the filter, which zeroes pad. */
-#define same_name(name, wanted) ({					\
-	__u64 copy[sizeof(wanted) / 8] = {};				\
-	const volatile __u64 *other = (const volatile __u64 *)(wanted);	\
-	bool same = bpf_probe_read_kernel_str(copy, sizeof(wanted), name) > 0; \
-	int i;								\
-									\
-	for (i = 0; i < sizeof(wanted) / 8; i++)			\
-		same = same && copy[i] == other[i];			\
-	same;								\
-})
 
 static __always_inline bool same_device(const struct net_device *device,
-					const volatile char *wanted)
+					const volatile struct pattern *wanted)
 {
-	return device && same_name(device->name, *(const volatile char (*)[IFNAME_LEN])wanted);
+	return device && same_name(device->name, wanted, IFNAME_LEN / 8);
 }
 
-/* passes_packet - whether the packet passes the filter. A stolen one has no packet to compare. */
-static __always_inline bool passes_packet(const struct sk_buff *skb)
+static __always_inline bool passes_state(const struct nf_hook_state *state, __u32 by)
 {
-	struct header header;
-
-	if (!filter.has_mark && !filter.has_source && !filter.has_destination &&
-	    !filter.has_protocol && !filter.has_port)
+	if (!(by & (BY_NETNS | BY_IN | BY_OUT)))
 		return true;
-	if (!skb)
+	/* The verifier treats every argument of a module's event as possibly NULL. */
+	if (!state)
 		return false;
-	if (filter.has_mark && (skb->mark & filter.mark_mask) != filter.mark)
+	if (by & BY_NETNS && state->net->ns.inum != filter.netns)
 		return false;
-	if (!filter.has_source && !filter.has_destination && !filter.has_protocol &&
-	    !filter.has_port)
-		return true;
-	if (!read_header(skb, &header, filter.has_port))
+	if (by & BY_IN && !same_device(state->in, &filter.in))
 		return false;
-	if (filter.has_protocol && header.protocol != filter.protocol)
-		return false;
-	if (filter.has_source && !same_network(header.source, filter.source, filter.source_mask))
-		return false;
-	if (filter.has_destination &&
-	    !same_network(header.destination, filter.destination, filter.destination_mask))
-		return false;
-	return !filter.has_port ||
-	       (header.has_ports &&
-		(header.sport == filter.port || header.dport == filter.port));
-}
-
-static __always_inline bool passes_state(const struct nf_hook_state *state)
-{
-	if (filter.has_netns && state->net->ns.inum != filter.netns)
-		return false;
-	if (filter.has_in && !same_device(state->in, filter.in))
-		return false;
-	return !filter.has_out || same_device(state->out, filter.out);
-}
-
-static __always_inline bool passes_verdict(unsigned int verdict)
-{
-	__u32 action = verdict & NF_VERDICT_MASK;
-
-	return filter.verdicts & 1U << (action & 31);
+	return !(by & BY_OUT) || same_device(state->out, &filter.out);
 }
 
 static __always_inline void add(struct count *count, const struct sk_buff *skb)
@@ -287,49 +304,136 @@ static __always_inline void add(struct count *count, const struct sk_buff *skb)
 		count->bytes += skb->len;
 }
 
-static __always_inline void count(const struct sk_buff *skb, void *map, const void *key,
-				  const struct decision *decision, const struct names *names)
+/* new_count - makes a count in a map, if another CPU has not. It may be full. */
+static __always_inline struct count *new_count(void *map, const void *key)
 {
-	struct count *found = bpf_map_lookup_elem(map, key);
+	struct count zero = {};
 
-	if (!found) {
-		struct count zero = {};
+	bpf_map_update_elem(map, key, &zero, BPF_NOEXIST);
+	return bpf_map_lookup_elem(map, key);
+}
 
-		bpf_map_update_elem(map, key, &zero, BPF_NOEXIST);
-		if (names)
-			bpf_map_update_elem(&named, decision, names, BPF_ANY);
-		found = bpf_map_lookup_elem(map, key);
-		if (!found) {
-			lose();
-			return;
-		}
+static __always_inline void read_source(__u64 *address, const struct sk_buff *skb)
+{
+	const void *at = network_header(skb);
+	struct arp arp;
+
+	switch (bpf_ntohs(skb->protocol)) {
+	case ETH_P_IP:
+		address[1] = v4mapped(bpf_core_cast(at, struct iphdr)->saddr);
+		break;
+	case ETH_P_IPV6: {
+		const struct ipv6hdr *ip = bpf_core_cast(at, struct ipv6hdr);
+
+		address[0] = half(ip->saddr.in6_u.u6_addr32);
+		address[1] = half(ip->saddr.in6_u.u6_addr32 + 2);
+		break;
 	}
-	add(found, skb);
+	case ETH_P_ARP:
+		if (read_arp(&arp, at))
+			address[1] = v4mapped(arp.source);
+	}
 }
 
 static __always_inline void count_source(const struct sk_buff *skb,
-					 const struct decision *decision)
+					 const struct nf_hook_state *state)
 {
 	struct source source = {
-		.netns_cookie = decision->netns_cookie,
-		.netns = decision->netns,
-		.pf = decision->pf,
+		.netns_cookie = state->net->net_cookie,
+		.netns = state->net->ns.inum,
+		.pf = state->pf,
 	};
-	struct header header;
+	struct count *found;
 
-	if (skb && read_header(skb, &header, false))
-		__builtin_memcpy(source.address, header.source, sizeof(source.address));
-	count(skb, &sources, &source, NULL, NULL);
+	if (skb)
+		read_source(source.address, skb);
+	found = bpf_map_lookup_elem(&sources, &source);
+	if (!found)
+		found = new_count(&sources, &source);
+	if (found)
+		add(found, skb);
+	else
+		lose();
 }
 
-static __always_inline void read_names(struct names *names, const void *object, const char *table,
-				       const char *chain)
+static __always_inline void read_details(struct details *details, const struct origin *origin,
+					 const struct decision *decision)
 {
-	__builtin_memset(names, 0, sizeof(*names));
-	names->object = (__u64)object;
-	bpf_probe_read_kernel_str(names->table, sizeof(names->table), table);
-	if (chain)
-		bpf_probe_read_kernel_str(names->chain, sizeof(names->chain), chain);
+	const struct xt_table_info *private = origin->private;
+	__u8 hook = decision->hook;
+
+	__builtin_memset(details, 0, sizeof(*details));
+	details->netns = origin->state->net->ns.inum;
+	details->pf = origin->state->pf;
+	details->family = origin->family;
+	details->object = (__u64)origin->table;
+	bpf_probe_read_kernel_str(details->table, sizeof(details->table), origin->table_name);
+	if (origin->chain_name)
+		bpf_probe_read_kernel_str(details->chain, sizeof(details->chain),
+					  origin->chain_name);
+	if (decision->event == NFT)
+		details->policy = !decision->rule;
+	else if (!decision->replaced && hook < 5)
+		details->policy = decision->rule ==
+				  BPF_CORE_READ(private, underflow[hook]);
+}
+
+static __always_inline bool same_decision(const struct decision *a, const struct decision *b)
+{
+	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+	__u32 i;
+
+	for (i = 0; i < sizeof(*a) / sizeof(*x); i++)
+		if (x[i] != y[i])
+			return false;
+	return true;
+}
+
+/* other_count - finds the count of a decision that is not in its place, or is new */
+static __noinline struct count *other_count(struct place *place, const struct decision *decision,
+					    const struct origin *origin)
+{
+	struct count *found = bpf_map_lookup_elem(&decisions, decision);
+	struct details values;
+
+	if (found)
+		return found;
+	/* Whoever finds the count finds its details. */
+	read_details(&values, origin, decision);
+	if (bpf_map_update_elem(&details, decision, &values, BPF_ANY))
+		return NULL;
+	if (place->count.packets)
+		return new_count(&decisions, decision);
+	place->decision = *decision;
+	return &place->count;
+}
+
+/*
+ * count_decision - counts a decision
+ *
+ * No other program writes to the places of this event, and on a CPU this program does not run
+ * while it runs.
+ */
+static __always_inline void count_decision(const struct sk_buff *skb,
+					   const struct decision *decision,
+					   const struct origin *origin)
+{
+	__u64 hash = decision->rule + (decision->ruleset << 16) + (decision->chain << 32) +
+		     (decision->netns_cookie << 48);
+	__u32 at = decision->event * PLACES + hash * GOLDEN_RATIO_64 / (~0ULL / PLACES + 1);
+	struct place *place = bpf_map_lookup_elem(&places, &at);
+	struct count *count;
+
+	if (!place)
+		return;
+	if (place->count.packets && same_decision(&place->decision, decision))
+		count = &place->count;
+	else
+		count = other_count(place, decision, origin);
+	if (count)
+		add(count, skb);
+	else
+		lose();
 }
 
 static __always_inline void read_device(char *name, const struct net_device *device)
@@ -358,7 +462,7 @@ static __always_inline void read_packet(struct record *record, const struct sk_b
 
 static __always_inline void report(const struct sk_buff *skb, const struct nf_hook_state *state,
 				   unsigned int verdict, const struct decision *decision,
-				   const void *table, const char *table_name, const char *chain)
+				   const struct origin *origin)
 {
 	struct record *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
 
@@ -367,7 +471,7 @@ static __always_inline void report(const struct sk_buff *skb, const struct nf_ho
 		return;
 	}
 	record->decision = *decision;
-	read_names(&record->names, table, table_name, chain);
+	read_details(&record->details, origin, decision);
 	record->time = bpf_ktime_get_ns();
 	read_device(record->in, state->in);
 	read_device(record->out, state->out);
@@ -393,114 +497,128 @@ static __always_inline void report(const struct sk_buff *skb, const struct nf_ho
 /* decided - reports or counts a decision whose packet passes the filter. */
 static __always_inline void decided(const struct sk_buff *skb, const struct nf_hook_state *state,
 				    unsigned int verdict, struct decision *decision,
-				    const void *table, const char *table_name, const char *chain)
+				    struct origin *origin)
 {
+	if (mode == COUNT_SOURCES) {
+		count_source(skb, state);
+		return;
+	}
+	origin->state = state;
 	decision->netns_cookie = state->net->net_cookie;
-	decision->netns = state->net->ns.inum;
-	decision->pf = state->pf;
 	decision->hook = state->hook;
 	decision->verdict = verdict;
 
-	if (mode == COUNT_SOURCES) {
-		count_source(skb, decision);
-	} else if (mode == COUNT) {
-		struct count *found = bpf_map_lookup_elem(&decisions, decision);
-
-		/* The names are read once. */
-		if (found) {
-			add(found, skb);
-		} else {
-			struct names names;
-
-			read_names(&names, table, table_name, chain);
-			count(skb, &decisions, decision, decision, &names);
-		}
-	} else {
-		report(skb, state, verdict, decision, table, table_name, chain);
-	}
+	if (mode == COUNT)
+		count_decision(skb, decision, origin);
+	else
+		report(skb, state, verdict, decision, origin);
 }
 
-static __always_inline int xt_verdict(const struct sk_buff *skb, const struct nf_hook_state *state,
-				      const struct xt_table *table, const void *rule,
-				      unsigned int verdict, __u8 event, __u8 hooks)
+/* Each event passes the packet, the state of the hook, and the verdict as its last argument. */
+#define SKB(ctx)	((const struct sk_buff *)(ctx)[0])
+#define STATE(ctx)	((const struct nf_hook_state *)(ctx)[1])
+#define VERDICT(ctx)	((unsigned int)(ctx)[4])
+
+static __always_inline bool xt_passes(unsigned long long *ctx, __u8 hooks)
 {
-	const struct xt_table_info *private;
+	const struct nf_hook_state *state = STATE(ctx);
+	const struct xt_table *table = (const struct xt_table *)ctx[2];
+	__u32 by = filter.by;
+
+	if (!passes_packet(SKB(ctx), VERDICT(ctx), by) || !passes_state(state, by))
+		return false;
+	if (by & BY_CHAIN && (!state || !(hooks & 1U << (state->hook & 7))))
+		return false;
+	return !(by & BY_TABLE) ||
+	       (table && same_name(table->name, &filter.table, NAME_LEN / 8));
+}
+
+static __always_inline bool nft_passes(unsigned long long *ctx)
+{
+	const struct nft_chain *chain = (const struct nft_chain *)ctx[2];
+	__u32 by = filter.by;
+
+	if (!passes_packet(SKB(ctx), VERDICT(ctx), by) || !passes_state(STATE(ctx), by))
+		return false;
+	if (by & BY_CHAIN && (!chain || !same_nft_name(chain->name, &filter.chain)))
+		return false;
+	return !(by & BY_TABLE) || (chain && same_nft_name(chain->table->name, &filter.table));
+}
+
+/*
+ * These two are not inlined: a packet that does not pass the filter then does not pay for their
+ * registers and variables.
+ */
+
+static __noinline int xt_decided(unsigned long long *ctx, __u8 event)
+{
+	const struct nf_hook_state *state = STATE(ctx);
+	const struct xt_table *table = (const struct xt_table *)ctx[2];
 	struct decision decision = { .event = event };
+	struct origin origin = {};
 	__u64 offset;
 
-	/* The verifier treats every argument of a module's event as possibly NULL. */
-	if (!passes_verdict(verdict) || !state || !table)
+	if (!state || !table)
 		return 0;
-	if (filter.has_chain && !(hooks & 1U << (state->hook & 7)))
-		return 0;
-	if (!passes_state(state) || !passes_packet(skb))
-		return 0;
-	if (filter.has_table && !same_name(table->name, filter.table))
-		return 0;
-
-	private = table->private;
-	offset = (__u64)rule - (__u64)private -
+	origin.table = table;
+	origin.table_name = table->name;
+	origin.private = table->private;
+	offset = ctx[3] - (__u64)origin.private -
 		 bpf_core_field_offset(struct xt_table_info, entries);
-	decision.family = state->pf;
-	decision.ruleset = private->cookie;
-	decision.rule = offset;
-	if (offset >= private->size) {
-		decision.rule = 0;
+	decision.ruleset = origin.private->cookie;
+	if (offset < origin.private->size)
+		decision.rule = offset;
+	else
 		decision.replaced = 1;
-	} else if (state->hook < 5) {
-		decision.policy = BPF_CORE_READ(private, underflow[state->hook]) == offset;
-	}
-	decided(skb, state, verdict, &decision, table, table->name, NULL);
+	decided(SKB(ctx), state, VERDICT(ctx), &decision, &origin);
+	return 0;
+}
+
+static __noinline int nft_decided(unsigned long long *ctx)
+{
+	const struct nf_hook_state *state = STATE(ctx);
+	const struct nft_chain *chain = (const struct nft_chain *)ctx[2];
+	const struct nft_rule_dp *rule = (const struct nft_rule_dp *)ctx[3];
+	struct decision decision = { .event = NFT };
+	struct origin origin = {};
+
+	if (!state || !chain)
+		return 0;
+	origin.table = chain->table;
+	origin.table_name = chain->table->name;
+	origin.chain_name = chain->name;
+	origin.family = BPF_CORE_READ_BITFIELD(chain->table, family);
+	decision.ruleset = chain->table->handle;
+	decision.chain = chain->handle;
+	/* Handles of rules begin with 1; without a rule, the policy decided. */
+	if (rule)
+		decision.rule = BPF_CORE_READ_BITFIELD(rule, handle);
+	decided(SKB(ctx), state, VERDICT(ctx), &decision, &origin);
 	return 0;
 }
 
 SEC("tp_btf/ipt_verdict")
-int BPF_PROG(ipt_verdict, struct sk_buff *skb, struct nf_hook_state *state,
-	     struct xt_table *table, void *rule, unsigned int verdict)
+int ipt_verdict(unsigned long long *ctx)
 {
-	return xt_verdict(skb, state, table, rule, verdict, IPT, filter.hooks);
+	return xt_passes(ctx, filter.hooks) ? xt_decided(ctx, IPT) : 0;
 }
 
 SEC("tp_btf/ip6t_verdict")
-int BPF_PROG(ip6t_verdict, struct sk_buff *skb, struct nf_hook_state *state,
-	     struct xt_table *table, void *rule, unsigned int verdict)
+int ip6t_verdict(unsigned long long *ctx)
 {
-	return xt_verdict(skb, state, table, rule, verdict, IP6T, filter.hooks);
+	return xt_passes(ctx, filter.hooks) ? xt_decided(ctx, IP6T) : 0;
 }
 
 SEC("tp_btf/arpt_verdict")
-int BPF_PROG(arpt_verdict, struct sk_buff *skb, struct nf_hook_state *state,
-	     struct xt_table *table, void *rule, unsigned int verdict)
+int arpt_verdict(unsigned long long *ctx)
 {
-	return xt_verdict(skb, state, table, rule, verdict, ARPT, filter.arp_hooks);
+	return xt_passes(ctx, filter.arp_hooks) ? xt_decided(ctx, ARPT) : 0;
 }
 
 SEC("tp_btf/nft_verdict")
-int BPF_PROG(nft_verdict, struct sk_buff *skb, struct nf_hook_state *state,
-	     struct nft_chain *chain, struct nft_rule_dp *rule, unsigned int verdict)
+int nft_verdict(unsigned long long *ctx)
 {
-	struct decision decision = { .event = NFT };
-	const struct nft_table *table;
-
-	if (!passes_verdict(verdict) || !state || !chain)
-		return 0;
-	if (!passes_state(state) || !passes_packet(skb))
-		return 0;
-	table = chain->table;
-	if (filter.has_table && !same_name(table->name, filter.table))
-		return 0;
-	if (filter.has_chain && !same_name(chain->name, filter.chain))
-		return 0;
-
-	decision.family = BPF_CORE_READ_BITFIELD(table, family);
-	decision.ruleset = table->handle;
-	decision.chain = chain->handle;
-	if (rule)
-		decision.rule = BPF_CORE_READ_BITFIELD(rule, handle);
-	else
-		decision.policy = 1;
-	decided(skb, state, verdict, &decision, table, table->name, chain->name);
-	return 0;
+	return nft_passes(ctx) ? nft_decided(ctx) : 0;
 }
 
 /* current_ruleset - looks up which ruleset a table of iptables has now */

@@ -58,6 +58,36 @@ struct sk_buff {
 	unsigned char *head;
 };
 
+struct new_utsname {
+	char sysname[65];
+};
+
+struct iphdr {
+	__u8 ihl:4,
+	     version:4;
+	__be16 frag_off;
+	__u8 protocol;
+	__be32 saddr;
+	__be32 daddr;
+};
+
+struct in6_addr {
+	union {
+		__be32 u6_addr32[4];
+	} in6_u;
+};
+
+struct ipv6hdr {
+	__u8 nexthdr;
+	struct in6_addr saddr;
+	struct in6_addr daddr;
+};
+
+struct udphdr {
+	__be16 source;
+	__be16 dest;
+};
+
 struct nf_hook_state {
 	__u8 hook;
 	__u8 pf;
@@ -99,6 +129,17 @@ struct nft_rule_dp {
 };
 
 #pragma clang attribute pop
+
+/* An ARP packet of Ethernet and IPv4. */
+struct arp {
+	__be16 hardware, protocol;
+	__u8 hardware_len, protocol_len;
+	__be16 operation;
+	__u8 source_mac[6];
+	__be32 source;
+	__u8 destination_mac[6];
+	__be32 destination;
+} __attribute__((packed));
 
 #define NF_DROP		0
 #define NF_ACCEPT	1

@@ -18,11 +18,12 @@ enum event {
 	IP6T,
 	ARPT,
 	NFT,
+	NR_EVENTS,
 };
 
-/* What a decision is about: all of it but addresses. Also the key of the counts. */
+/* What identifies a decision: the key of the counts. */
 struct decision {
-	/* The network namespace. A cookie is never used again; an inode number is. */
+	/* The network namespace: this number is never used again. */
 	__u64 netns_cookie;
 	/* The ruleset that the kernel numbers; of nftables, the handle of the table. */
 	__u64 ruleset;
@@ -30,32 +31,36 @@ struct decision {
 	__u64 rule;
 	/* The handle of the base chain, of nftables. */
 	__u64 chain;
-	__u32 netns;
 	__u8 event;
-	__u8 pf;
 	__u8 hook;
 	/* The action, without a queue number or an errno. */
 	__u8 verdict;
-	/* The family of the table; that of the packet is pf. */
-	__u8 family;
-	__u8 policy;
 	/* The ruleset was replaced between the verdict and the event: the rule is unknown. */
 	__u8 replaced;
-	__u8 reserved[5];
+	__u8 reserved[4];
 };
 
-struct names {
+/* What follows from a decision. */
+struct details {
 	/* The address of the struct xt_table, for current_ruleset(). */
 	__u64 object;
 	char table[NAME_LEN];
 	/* Of nftables. */
 	char chain[NAME_LEN];
+	/* The inode number of the network namespace. */
+	__u32 netns;
+	/* The protocol family of the hook, and of nftables that of the table. */
+	__u8 pf;
+	__u8 family;
+	/* No rule decided. */
+	__u8 policy;
+	__u8 reserved;
 };
 
 /* A line of watch. */
 struct record {
 	struct decision decision;
-	struct names names;
+	struct details details;
 	/* CLOCK_MONOTONIC, in nanoseconds. */
 	__u64 time;
 	char in[IFNAME_LEN];
@@ -82,12 +87,45 @@ struct count {
 	__u64 bytes;
 };
 
+/*
+ * The counts of each event begin in an array, where a decision finds its place without the hash
+ * function of a map. The first decision in a place keeps it; others are in the map.
+ */
+#define PLACES	512
+
+struct place {
+	struct decision decision;
+	struct count count;
+};
+
 /* A source address, for top. */
 struct source {
-	__u8 address[16];
+	__u64 address[2];
 	__u64 netns_cookie;
 	__u32 netns;
 	__u32 pf;
+};
+
+enum filtered {
+	BY_NETNS	= 1 << 0,
+	BY_MARK		= 1 << 1,
+	BY_TABLE	= 1 << 2,
+	BY_CHAIN	= 1 << 3,
+	BY_IN		= 1 << 4,
+	BY_OUT		= 1 << 5,
+	BY_SOURCE	= 1 << 6,
+	BY_DESTINATION	= 1 << 7,
+	BY_PROTOCOL	= 1 << 8,
+	BY_PORT		= 1 << 9,
+	/* Addresses are of IPv4, or of IPv6. */
+	BY_IPV4		= 1 << 10,
+	BY_IPV6		= 1 << 11,
+};
+
+/* A name, in words, and which bytes of it count. A device has the first two words. */
+struct pattern {
+	__u64 name[NAME_LEN / 8];
+	__u64 mask[NAME_LEN / 8];
 };
 
 struct filter {
@@ -101,27 +139,21 @@ struct filter {
 	__u8 hooks;
 	__u8 arp_hooks;
 	__u8 protocol;
-	__u8 has_netns;
-	__u8 has_mark;
-	__u8 has_table;
-	__u8 has_chain;
-	__u8 has_in;
-	__u8 has_out;
-	__u8 has_source;
-	__u8 has_destination;
-	__u8 has_protocol;
-	__u8 has_port;
 	__u8 reserved;
+	/* In network byte order. */
 	__u16 port;
-	char table[NAME_LEN];
-	char chain[NAME_LEN];
-	char in[IFNAME_LEN];
-	char out[IFNAME_LEN];
-	/* IPv4 addresses as ::ffff:a.b.c.d. */
-	__u64 source[2];
-	__u64 source_mask[2];
-	__u64 destination[2];
-	__u64 destination_mask[2];
+	__u16 reserved2;
+	/* Which of the other fields are set. */
+	enum filtered by;
+	struct pattern table;
+	struct pattern chain;
+	struct pattern in;
+	struct pattern out;
+	/* In network byte order; an IPv4 address is the last word. */
+	__u32 source[4];
+	__u32 source_mask[4];
+	__u32 destination[4];
+	__u32 destination_mask[4];
 };
 
 /* The argument of current_ruleset(). */

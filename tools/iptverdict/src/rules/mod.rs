@@ -8,7 +8,10 @@ mod xtables;
 pub const IPV4_HOOKS: &[&str] = xtables::IPV4.hooks;
 pub const ARP_HOOKS: &[&str] = xtables::ARP.hooks;
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 
@@ -19,6 +22,8 @@ use crate::{
 
 /// So many rulesets are kept.
 const SNAPSHOTS: usize = 64;
+/// What could not be read is tried again after this time: a table of nftables keeps its handle.
+const RETRY: Duration = Duration::from_secs(30);
 
 /// Where a rule is, and how iptables-save or nft prints it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +53,8 @@ struct Ruleset {
 }
 
 /// Its rules, by offset or handle, with `None` for one that was deleted before it could be read;
-/// or why there are none.
-type Snapshot = Result<HashMap<u64, Option<Place>>, String>;
+/// or why there are none, and since when.
+type Snapshot = Result<HashMap<u64, Option<Place>>, (String, Instant)>;
 
 /// Looks up rules. Keeps the rulesets that it has read.
 #[derive(Default)]
@@ -85,15 +90,16 @@ impl Resolver {
             None => true,
             // Rules may have been added to the table.
             Some(Ok(rules)) => nft && !rules.contains_key(&decision.rule),
-            Some(Err(_)) => false,
+            Some(Err((_, since))) => since.elapsed() > RETRY,
         };
         if stale {
-            let snapshot = take(decision, current).map_err(|error| format!("{error:#}"));
+            let snapshot =
+                take(decision, current).map_err(|error| (format!("{error:#}"), Instant::now()));
             self.keep(ruleset, snapshot);
         }
         let rules = match self.snapshots.get_mut(&ruleset) {
             Some(Ok(rules)) => rules,
-            Some(Err(reason)) => return Decider::Unknown(reason.clone()),
+            Some(Err((reason, _))) => return Decider::Unknown(reason.clone()),
             None => return Decider::Unknown("no memory for its ruleset".to_owned()),
         };
         match rules.entry(decision.rule).or_default() {

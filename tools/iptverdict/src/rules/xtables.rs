@@ -109,11 +109,14 @@ impl Blob {
     }
 }
 
+/// A table that is replaced while it is read is read again, so many times in all.
+const READS: usize = 100;
+
 /// Reads a table of the network namespace of this thread.
 fn read(family: &Family, table: &str) -> Result<Blob> {
     ensure!(table.len() < NAME_LEN, "the name of the table is too long");
     let socket = sys::socket(family.domain, libc::SOCK_RAW, libc::IPPROTO_RAW)?;
-    loop {
+    for _ in 0..READS {
         let mut info = vec![0; info_len(family)];
         info[..table.len()].copy_from_slice(table.as_bytes());
         sys::getsockopt(&socket, family.level, family.get_info, &mut info)?;
@@ -133,6 +136,7 @@ fn read(family: &Family, table: &str) -> Result<Blob> {
             Err(error) => return Err(error.into()),
         }
     }
+    bail!("the table was replaced each time it was read");
 }
 
 /// Chain and number of the rule at each offset. Policies and the ends of chains have none.
