@@ -199,7 +199,7 @@ def part_cost(built, names):
         for family in SIZES:
             measure("unpatched", family)
     with tables(built, "patched"), rule_nets(SIZES["ipv4"], SIZES) as nets:
-        for name in ("off", *(names or mechanisms.ALL)):
+        for name in ("off", *(names or [*mechanisms.ALL, *mechanisms.TOOLS])):
             measure(name, "ipv4")
         for family in ("ipv6", "arp"):
             for name in ("off", "iptverdict", "c_ref", f"raw_tp@{family}", f"tp@{family}"):

@@ -4,7 +4,7 @@
 
 A mechanism NAME+count is NAME with a BPF program that does the module's job: it counts packets
 and bytes by table, chain and verdict. NAME@ipv6, NAME@arp and NAME@nft attach to the event, or
-the function, of ip6tables, arptables and nftables.
+the function, of ip6tables, arptables and nftables. TOOLS are commands that report packets.
 
   mechanisms.py --list
       prints the names of all mechanisms for IPv4
@@ -16,6 +16,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import select
 import shutil
 import signal
@@ -51,15 +52,27 @@ OTHER_FAMILIES = {
     "kprobe@nft": ("KPROBE", "kprobe/nft_do_chain"),
     "kretprobe@nft": ("KRETPROBE", "kretprobe/nft_do_chain"),
 }
+# The command iptverdict, by its arguments: it reports a packet, passes over it for its verdict, its
+# source or its port, or counts it.
+COMMAND = {
+    "watch": ("watch", "--all"),
+    "watch-drops": ("watch",),
+    "watch-src": ("watch", "--all", "--src", "203.0.113.1"),
+    "watch-port": ("watch", "--all", "--port", "4711"),
+    "top": ("top", "--once", "--interval", "3600"),
+}
+# The sample drops.bt, and without its filter: the bench has no drops.
+TOOLS = [*COMMAND, "drops.bt", "drops.bt-all"]
 # nftrace and counter are what nftables has itself.
 NFT = ["iptverdict", "c_ref", *(name for name in OTHER_FAMILIES if name.endswith("@nft")),
-       "nftrace@nft", "counter@nft"]
+       "nftrace@nft", "counter@nft", *(name + "@nft" for name in COMMAND)]
 PLAIN = ["iptverdict", "c_ref", *BPF, "event", "perf", "TRACE"]
 ALL = [*PLAIN, *(name + "+count" for name in BPF)]
 # Removes the table of the bench.
 FRESH = "table ip filter\ndelete table ip filter\n"
 BASELINES = ("unpatched", "off")
 
+SAMPLES = pathlib.Path(__file__).resolve().parents[3] / "samples/bpftrace"
 LINKS = pathlib.Path("/sys/fs/bpf/bench")
 MAPS = pathlib.Path("/sys/fs/bpf/bench_maps")
 INSTANCE = pathlib.Path("/sys/kernel/tracing/instances/bench")
@@ -259,6 +272,37 @@ def attach_nftrace(state, _built, undo):
                       added.rsplit(maxsplit=1)[1])
 
 
+def attach_command(state, _built, undo):
+    """Starts the command iptverdict, and waits until it has attached its BPF programs."""
+    log = state.work / "command.log"
+    with open(log, "wb") as errors:
+        process = listen(undo, os.environ.get("COMMAND", "iptverdict"),
+                         *COMMAND[state.name.partition("@")[0]],
+                         stdout=subprocess.DEVNULL, stderr=errors)
+
+    def attached():
+        if process.poll() is not None:
+            raise failure("iptverdict", read(log), process.returncode)
+        return re.search("^iptverdict: (watching|counting)", read(log), re.M)
+    wait_until(attached, "iptverdict has not attached its BPF programs")
+
+
+def attach_bpftrace(state, _built, undo):
+    """Starts the sample drops.bt, without its filter for drops.bt-all."""
+    script = read(SAMPLES / "drops.bt")
+    if state.name == "drops.bt-all":
+        script = re.sub("^/ args.verdict == 0 /\n", "", script, count=1, flags=re.M)
+    (state.work / "script.bt").write_text(script, encoding="utf-8")
+    process = listen(undo, "bpftrace", str(state.work / "script.bt"), stdout=subprocess.DEVNULL)
+
+    def attached():
+        if process.poll() is not None:
+            raise BenchError(f"bpftrace ended with status {process.returncode}")
+        return any(event["pid"] == process.pid and event.get("tracepoint") == "ipt_verdict"
+                   for event in bpftool("perf", "show"))
+    wait_until(attached, "bpftrace has not attached")
+
+
 def attach_counter(state, _built, undo):
     """Adds a counter at the beginning of each rule of the input chains of nftables."""
     for net in state.nets:
@@ -334,12 +378,13 @@ def pinned_link():
 ATTACH = {"unpatched": attach_nothing, "off": attach_nothing, "iptverdict": attach_module,
           "c_ref": attach_reference, "event": attach_event, "perf": attach_perf,
           "TRACE": attach_trace, "nftrace@nft": attach_nftrace, "counter@nft": attach_counter,
-          "BPF": attach_bpf}
+          "BPF": attach_bpf, "drops.bt": attach_bpftrace, "drops.bt-all": attach_bpftrace,
+          **{name: attach_command for name in (*COMMAND, *(name + "@nft" for name in COMMAND))}}
 
 
 def seen(state):
     """Returns the number of events that the mechanism has seen, "-" if it does not count."""
-    if state.name in (*BASELINES, "c_ref"):
+    if state.name in (*BASELINES, "c_ref", *TOOLS):
         return "-"
     return SEEN.get(state.name, seen_by_bpf)(state)
 
@@ -425,7 +470,7 @@ def main():
     action.add_argument("--programs", nargs="*", metavar="NAME")
     args = parser.parse_args()
     if args.list:
-        print(*ALL)
+        print(*ALL, *TOOLS)
     else:
         programs(args.programs)
 

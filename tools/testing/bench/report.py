@@ -13,6 +13,8 @@ import re
 import statistics
 import sys
 
+from mechanisms import COMMAND, TOOLS
+
 # The columns of guest.py's lines, by their first word.
 COLUMNS = {
     "cost": "family rules mechanism verdict best median worst cycles instructions",
@@ -116,6 +118,25 @@ def cost_table(results):
               "address. nftrace: nft monitor trace, with a rule that marks all packets. counter:\n"
               "a counter at the beginning of each rule. Both are part of the ruleset.\n")
         cost_of_family(results, "nft")
+    command_table(results)
+
+
+def command_table(results):
+    """Prints the cost of the command, and of other tools that report packets."""
+    costs = {"iptables": call_costs(results, "ipv4"), "nftables": call_costs(results, "nft")}
+    names = [name for name in (*TOOLS, "TRACE", "nftrace")
+             if any(name in cost for cost in costs.values())]
+    if not set(names) & set(COMMAND):
+        return
+    print("### The command iptverdict\n")
+    print("Instructions per call, over off. watch: watch --all, which reports the packet;\n"
+          "watch-drops: watch, which passes over it, as it is accepted; watch-src, watch-port: watch\n"
+          "--all --src or --port, which pass over it; top counts it. drops.bt: the sample for\n"
+          "bpftrace, which passes over the packet; drops.bt-all: it prints it. TRACE and nftrace\n"
+          "trace all packets.\n")
+    markdown([[name, *(f"{cost[name][n] - cost['off'][n]:+}" if name in cost else "-"
+                       for cost in costs.values() for n in (10, 1000))] for name in names],
+             ["command", *(f"{of}, {n:,} rules" for of in costs for n in (10, 1000))])
 
 
 def cost_of_family(results, family):
@@ -128,6 +149,8 @@ def cost_of_family(results, family):
               for row in results["cost"] if row["family"] == family}
     rows = []
     for mechanism, cost in costs.items():
+        if mechanism in TOOLS:
+            continue
         if mechanism in ("unpatched", "off"):
             over = [cost[n] - costs["unpatched"][n] for n in sizes]
             rows.append([mechanism, cost[10], "", *(["-"] * len(sizes) if mechanism == "unpatched"
@@ -287,7 +310,7 @@ def summary(results):
     rows = []
     for name, cost in costs.items():
         full = costs.get(name + "+count", cost)[10]
-        if name in ("unpatched", "off", "c_ref") or "+" in name:
+        if name in ("unpatched", "off", "c_ref", *TOOLS) or "+" in name:
             continue
         rows.append((full - off, name))
     markdown([[name, f"{over:+}", f"{over / (module - off):.1f}", lost.get(name, "-"), SEES[name]]
@@ -340,7 +363,8 @@ def plot_cost(results, axes):
     from matplotlib import ticker  # pylint: disable=import-outside-toplevel
     costs = call_costs(results)
     over = {name: cost[10] - costs["off"][10] for name, cost in costs.items()}
-    names = [name for name in over if name not in ("unpatched", "off") and "+" not in name]
+    names = [name for name in over
+             if name not in ("unpatched", "off", *TOOLS) and "+" not in name]
     # These exist only in one form, which does the job.
     ours = ("iptverdict", "c_ref")
     counting = {name: over.get(name if name in ours else name + "+count") for name in names}

@@ -11,7 +11,7 @@
 out=$BENCH
 mechanisms="iptverdict c_ref raw_tp raw_tp+count tp fexit fexit+count kretprobe"
 check "make bench: PARTS=cost succeeds" make --no-print-directory -C "$REPO" bench PARTS=cost \
-	MECHANISMS="$mechanisms"
+	MECHANISMS="$mechanisms watch watch-drops watch-src watch-port top"
 # A BPF program that is attached while another, of the same names, ends.
 check "make bench: PARTS=lost succeeds" make --no-print-directory -C "$REPO" bench PARTS=lost \
 	MECHANISMS="iptverdict raw_tp kretprobe"
@@ -116,6 +116,22 @@ for situation in plain nested kprobed; do
 done
 check "lost: kretprobe, nftables, kprobed: loses all events" \
 	test "$(lost kretprobe@nft kprobed)" = "1000 of 1000"
+
+# The command. It does not wake its process for each packet, so a report costs less with more rules.
+for family in ipv4 nft; do
+	for rules in 1 10; do
+		check "cost: watch, $family, $rules rules: a reported packet: at most 1,200 over off" \
+			at_most 1200 $family $rules watch off
+		for filter in drops src; do
+			check "cost: watch-$filter, $family, $rules rules: a packet that does not pass: at most 150 over off" \
+				at_most 150 $family $rules watch-$filter off
+		done
+		check "cost: watch-port, $family, $rules rules: a packet that does not pass: at most 187 over off" \
+			at_most 187 $family $rules watch-port off
+		check "cost: top, $family, $rules rules: a counted packet: at most 300 over off" \
+			at_most 300 $family $rules top off
+	done
+done
 
 # The machine code of the module's probes. The compiler merges identical probes of several
 # families.
