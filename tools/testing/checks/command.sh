@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The command iptverdict on the host: clippy, and the unit tests.
+# The command iptverdict on the host: clippy, the unit tests, and its installation by cargo.
 
 # shellcheck source=tools/env.sh
 . "$(dirname "$0")/../../env.sh"
@@ -10,7 +10,11 @@ in_toolbox "$@"
 . "$REPO/tools/testing/checks/lib.sh"
 
 cargo=$REPO/tools/iptverdict/cargo
-check "command: clippy: no warning" "$cargo" clippy -- -D warnings
-check "command: the unit tests pass" "$cargo" test
+check "command: clippy: no warning" "$cargo" clippy --release -- -D warnings
+check "command: the unit tests pass" "$cargo" test --release
+installed() {
+	"$cargo" install --path . --root "$work" && "$work/bin/iptverdict" --version
+}
+check "command: cargo install" installed
 
 done_testing

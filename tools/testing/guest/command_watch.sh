@@ -74,6 +74,10 @@ $client - 8 FORWARD"
 check "command: watch: the handle of a rule of nftables" \
 	"$(shown json by.rule.handle | sed -n 7p)" \
 	"$(in_net router nft -a list chain inet guard early | sed -n 's/.*"no web" # handle //p')"
+# No packet here has an errno.
+check "command: watch: its JSON has the documented fields" \
+	"$(comm -3 <(shown json) <(sed -n '/^## JSON of watch/,/^## /s/^| \(`[^|]*\)|.*/\1/p' \
+		"$REPO/Documentation/command.md" | tr -d '` ' | tr , '\n' | sort) | xargs)" errno
 check "command: watch: a line of text for each drop" \
 	"$(sed -E 's/^[0-9:.]+ //; s/:[0-9]+ >/ >/; s/mac [0-9a-f:]+/mac MAC/' "$work/text" | sed -n '1p;4p')" \
 	"DROP router ipv4 filter FORWARD udp $client > $server:7 r0>r1 mark 0x0 NONE len 38 mac MAC | #1 -A inner -p udp -m udp --dport 7 -m comment --comment \"a \\\"quoted\\\" comment\" -j DROP
@@ -116,6 +120,8 @@ check_fails "command: no verdict of this name" \
 check_fails "command: not an address" "^iptverdict: 10.0.0: not an address" iptverdict watch --src 10.0.0
 check_fails "command: a prefix that is too long" "10.0.0.0/33: not an address, or a network" \
 	iptverdict watch --dst 10.0.0.0/33
+check_fails "command: addresses of two versions of IP" "^iptverdict: --src and --dst: one is an IPv4" \
+	iptverdict watch --src 10.0.0.1 --dst fd00::1
 check_fails "command: no protocol of this name" "^iptverdict: no protocol nope" iptverdict watch --proto nope
 check_fails "command: no namespace of this name" "^iptverdict: no network namespace nope" \
 	iptverdict watch --netns nope

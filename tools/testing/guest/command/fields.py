@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """fields.py FIELD...: prints these fields of each JSON object on standard input, as
-packet.source_port or by.rule.text, separated by tabs; "-" for one that it does not have."""
+packet.source_port or by.rule.text, separated by tabs; "-" for one that it does not have.
+
+fields.py: prints the names of the fields that the objects have."""
 
 import json
 import sys
@@ -18,8 +20,10 @@ def field(value, path):
 
 def main():
     """Reads the objects."""
-    for line in sys.stdin:
-        item = json.loads(line)
+    items = map(json.loads, sys.stdin)
+    if len(sys.argv) == 1:
+        print(*sorted({name for item in items for name in item}), sep="\n")
+    for item in items:
         print(*(field(item, path) for path in sys.argv[1:]), sep="\t")
 
 

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# iptverdict where rules cannot be read: what it says instead of a rule.
+#
+# needs CONFIG_RUST
+
+# shellcheck source=tools/testing/selftests/iptverdict/lib.sh
+. "$SELFTESTS/lib.sh"
+# shellcheck source=tools/testing/guest/command/lib.sh
+. "$REPO/tools/testing/guest/command/lib.sh"
+
+make_hosts
+ipt router -A FORWARD -p udp --dport 7 -j DROP
+ip6t router -A FORWARD -p udp --dport 7 -j DROP
+in_net router nft -f - <<'X'
+table inet guard {
+	chain early {
+		type filter hook prerouting priority -500; policy accept;
+		udp dport 19 drop
+	}
+}
+X
+
+# reasons NAME: prints why the rules are unknown.
+reasons() {
+	shown "$1" by.unknown | sort -u
+}
+
+# with_path PATH NAME ARGUMENT...: start, with another PATH for the command.
+with_path() {
+	printf '#!/bin/bash\nPATH=%s exec %q "$@"\n' "$1" "$COMMAND" >"$work/$2.sh"
+	chmod +x "$work/$2.sh"
+	COMMAND=$work/$2.sh start "${@:2}"
+}
+mkdir "$work"/{hanging,few-programs}
+for program in iptables-legacy-save nft; do
+	printf '#!/bin/sh\nexec sleep 1000\n' >"$work/hanging/$program"
+	chmod +x "$work/hanging/$program"
+done
+ln -s "$(command -v timeout)" "$work/few-programs/"
+with_path "$work/hanging:$PATH" hang watch --json
+with_path "$work/few-programs" few watch --json
+datagrams $server 7 19
+datagrams $server6 7
+settle
+wait_until grep -q guard "$work/hang"
+stop hang
+stop few
+check "command: save programs that hang" "$(reasons hang)" "-
+iptables-legacy-save did not end within 10 seconds
+nft did not end within 10 seconds"
+check "command: save programs that are not installed" "$(reasons few)" \
+	"ip6tables-save is not installed
+iptables-save is not installed
+nft is not installed"
+check "command: a program that hangs is killed" "$(pgrep -fx "sleep 1000" || echo none)" none
+
+# A namespace that is gone before the command has read its rules.
+start gone watch --json
+kill -STOP "${pids[gone]}"
+unshare --net bash -c "ip link set lo up; iptables-legacy -A OUTPUT -p udp -j DROP
+	echo 123456789 >/dev/udp/127.0.0.1/7" 2>/dev/null || :
+kill -CONT "${pids[gone]}"
+wait_until grep -q OUTPUT "$work/gone"
+stop gone
+check "command: a network namespace that is gone" "$(reasons gone)" \
+	"its network namespace is gone, or has neither a name nor a process"
+check_that "command: which has its inode number as its name" \
+	grep -qE '"netns":\{"name":"([0-9]+)","inode":\1,' "$work/gone"
+
+# A rule of nftables that is deleted before it is read.
+start deleted watch --json --table guard
+kill -STOP "${pids[deleted]}"
+datagrams $server 19
+in_net router nft flush chain inet guard early
+kill -CONT "${pids[deleted]}"
+wait_until grep -q guard "$work/deleted"
+stop deleted
+check "command: a rule that is deleted" "$(reasons deleted)" \
+	"the rule was deleted before it could be read"
+
+# What the kernel does not offer.
+without() {
+	unshare --mount sh -c 'mount -t tmpfs none "$0" && exec "$@"' "$@"
+}
+check_fails "command: no BTF" "^iptverdict: this kernel has no BTF" \
+	without /sys/kernel/btf "$COMMAND" watch
+check_fails "command: stats into a closed pipe" "^141$" \
+	bash -c '"$0" stats --seconds 1 2>/dev/null | true; echo "${PIPESTATUS[0]}"; exit 1' "$COMMAND"
+
+done_testing
