@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""compare.py NAME STATS COUNTERS BPFTRACE: compares the counters of the module with those of the
-rules and of bpftrace. NAME: iptables, iptables-nft or nftables. Fails if they differ.
+"""compare.py NAME STATS COUNTERS BPFTRACE WATCH: compares the counters of the module with those
+of the rules and of bpftrace, and its drops with the lines of iptverdict watch. NAME: iptables,
+iptables-nft or nftables. Fails if they differ.
 
 The module counts all tables of nftables, also those of iptables-nft, as one table."""
 
@@ -52,23 +53,26 @@ def compare_counters(name, module, counters):
                  "difference", "bytes"], rows)
 
 
-def compare_bpftrace(sums, bpftrace):
-    print_table("the module and bpftrace on the raw tracepoints",
-                ["verdict", "packets", "bpftrace", "difference"],
-                [[verdict, sums[verdict], bpftrace[verdict], sums[verdict] - bpftrace[verdict]]
-                 for verdict in VERDICTS if sums[verdict] or bpftrace[verdict]])
+def compare_verdicts(title, name, sums, seen):
+    print_table(f"the module and {title}", ["verdict", "packets", name, "difference"],
+                [[verdict, sums[verdict], seen[verdict], sums[verdict] - seen[verdict]]
+                 for verdict in VERDICTS if sums[verdict] or seen[verdict]])
 
 
-def main(name, stats, counters, bpftrace):
+def main(name, stats, counters, bpftrace, watch):
     counters, bpftrace = read(counters, name), read_bpftrace(bpftrace)
+    with open(watch, encoding="utf-8") as lines:
+        watched = collections.Counter(line.split()[1] for line in lines)
     module = {key: value for key, value in read(stats).items()
               if (key[1] == "nftables") == (name != "iptables")}
     sums = collections.Counter()
     for (*_, verdict), (packets, _) in module.items():
         sums[verdict] += packets
     compare_counters(name, module, counters)
-    compare_bpftrace(sums, bpftrace)
-    if not module or module != counters or sums != bpftrace:
+    compare_verdicts("bpftrace on the raw tracepoints", "bpftrace", sums, bpftrace)
+    drops = collections.Counter(DROP=sums["DROP"])
+    compare_verdicts("the drops of iptverdict watch", "watch", drops, watched)
+    if not module or module != counters or sums != bpftrace or drops != watched:
         sys.exit("iptverdict: the counters disagree")
     print(f"All {sum(sums.values())} verdicts of {name} agree.\n")
 

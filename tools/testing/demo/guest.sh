@@ -3,7 +3,8 @@
 #
 # The part of the demonstration that runs in the guest: real traffic through a router with a
 # real ruleset, which iptables-legacy loads, then iptables-nft, then one of nft. Compares the
-# counters of the module with those of the rules and of bpftrace.
+# counters of the module with those of the rules, of bpftrace and of the command iptverdict, and
+# prints a drop by each rule, as the command shows it.
 
 set -euo pipefail
 
@@ -61,11 +62,11 @@ neighbours_known() {
 	done
 }
 
-# observe NAME EVENT...: sends the traffic, and compares what the module, the rules and bpftrace
-# on the raw tracepoints count. The functions load_NAME and save_NAME load the ruleset, with
+# observe NAME EVENT...: sends the traffic, and compares what the module, the rules, bpftrace on the
+# raw tracepoints and the command see. The functions load_NAME and save_NAME load the ruleset, with
 # counters of zero, and print it with its counters.
 observe() {
-	local name=$1 bpftrace probes
+	local name=$1 bpftrace watch probes
 	shift
 	probes=$(printf ',rawtracepoint:%s' "$@")
 	echo "== $name =="
@@ -77,6 +78,12 @@ observe() {
 		cat "$work/bpftrace" >&2
 		exit 1
 	}
+	"$COMMAND" watch >"$work/watch" 2>"$work/watching" &
+	watch=$!
+	wait_until grep -q watching "$work/watching" || {
+		cat "$work/watching" >&2
+		exit 1
+	}
 	"load_$name"
 	# What both_counters() compares the module with.
 	save_counters() {
@@ -86,13 +93,16 @@ observe() {
 	wait_until neighbours_known
 	settle
 	both_counters "$work/stats" "$work/saved"
-	kill -INT $bpftrace
-	wait $bpftrace || :
+	kill -INT $bpftrace $watch
+	wait $bpftrace $watch || :
 	echo "-- /sys/kernel/debug/iptverdict/stats --"
 	cat "$work/stats"
 	echo
 	"verdicts_$name" <"$work/saved" >"$work/counters"
-	"$here/compare.py" "$name" "$work/stats" "$work/counters" "$work/bpftrace"
+	"$here/compare.py" "$name" "$work/stats" "$work/counters" "$work/bpftrace" "$work/watch"
+	echo "-- iptverdict watch: the first drop by each rule --"
+	awk -F ' [|] ' '{ split($1, word, " ") } !seen[word[4], word[5], word[6], $2]++' "$work/watch"
+	echo
 }
 
 load_iptables() {
