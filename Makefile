@@ -3,7 +3,7 @@
 # The commands of iptverdict: each runs a script in tools/. 'make help' lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kernels soak bench bench-doc bench-here deb packages dkms-source vm toolbox kernel module command series apply patches clean
+.PHONY: help run test test-kernels soak bench bench-doc pictures bench-here deb packages dkms-source vm toolbox kernel module command series apply patches clean
 
 # Pass CMD to the scripts unexpanded: a $ in it is for the shell.
 IPTVERDICT_CMD := $(value CMD)
@@ -24,6 +24,7 @@ make soak                run what takes too long for make test: hours in all. PA
 make bench               measure what each way to see verdicts costs and what it loses. PARTS=
                          selects from cost stock packet lost parallel reading story
 make bench-doc           the same, and update the tables and plots in the documents
+make pictures            make the pictures of iptverdict watch and top in README from a run
 make bench-here          measure the cost on this machine, which must run a patched kernel.
                          MECHANISMS= selects; BUILT=DIR has what make bench built for this kernel
 make packages            build Debian packages in build/deb/: the command iptverdict; and the events
@@ -73,6 +74,9 @@ bench:
 
 bench-doc: bench
 	@tools/testing/bench/document
+
+pictures:
+	@tools/testing/demo/pictures
 
 bench-here:
 	@tools/testing/bench/here $(MECHANISMS)
