@@ -323,13 +323,13 @@ def lost_nft(built, names):
             "nested": nested_nft,
         }
         for name in mechanisms.nft(names):
+            if name in mechanisms.NFT_COST:
+                continue
             for situation, call in situations.items():
-                # These are part of the ruleset.
-                if name not in ("nftrace@nft", "counter@nft"):
-                    shown = name.partition("@")[0] + "@nft"
-                    with_mechanism(built, "lost", name, (),
-                                   lambda state, of=situation, call=call, shown=shown:
-                                   lost(state, of, call, shown))
+                shown = name.partition("@")[0] + "@nft"
+                with_mechanism(built, "lost", name, (),
+                               lambda state, of=situation, call=call, shown=shown:
+                               lost(state, of, call, shown))
 
 
 def part_lost(built, names):

@@ -63,9 +63,10 @@ COMMAND = {
 }
 # The sample drops.bt, and without its filter: the bench has no drops.
 TOOLS = [*COMMAND, "drops.bt", "drops.bt-all"]
-# nftrace and counter are what nftables has itself.
+# Only their cost is measured: nftrace and counter are part of the ruleset.
+NFT_COST = ["nftrace@nft", "counter@nft", *(name + "@nft" for name in COMMAND)]
 NFT = ["iptverdict", "c_ref", *(name for name in OTHER_FAMILIES if name.endswith("@nft")),
-       "nftrace@nft", "counter@nft", *(name + "@nft" for name in COMMAND)]
+       *NFT_COST]
 PLAIN = ["iptverdict", "c_ref", *BPF, "event", "perf", "TRACE"]
 ALL = [*PLAIN, *(name + "+count" for name in BPF)]
 # Removes the table of the bench.
@@ -379,7 +380,7 @@ ATTACH = {"unpatched": attach_nothing, "off": attach_nothing, "iptverdict": atta
           "c_ref": attach_reference, "event": attach_event, "perf": attach_perf,
           "TRACE": attach_trace, "nftrace@nft": attach_nftrace, "counter@nft": attach_counter,
           "BPF": attach_bpf, "drops.bt": attach_bpftrace, "drops.bt-all": attach_bpftrace,
-          **{name: attach_command for name in (*COMMAND, *(name + "@nft" for name in COMMAND))}}
+          **{name + of: attach_command for name in COMMAND for of in ("", "@nft")}}
 
 
 def seen(state):
