@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
-COLUMNS = 120
+COLUMNS = 132
 # Legible on a white and on a black page, and in black and white.
 THEME = TerminalTheme((24, 26, 31), (225, 225, 225), [
     (24, 26, 31), (255, 120, 110), (120, 220, 120), (230, 200, 90),
@@ -33,7 +33,7 @@ line-height: {line_height}px; font-variant-east-asian: full-width; }}
 {chrome}
 <g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
 {backgrounds}
-<g class="{unique_id}-matrix">
+<g class="{unique_id}-matrix" xml:space="preserve">
 {matrix}
 </g>
 </g>
