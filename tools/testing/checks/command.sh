@@ -9,11 +9,14 @@ in_toolbox "$@"
 # shellcheck source=tools/testing/checks/lib.sh
 . "$REPO/tools/testing/checks/lib.sh"
 
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
 cargo=$REPO/tools/iptverdict/cargo
 check "command: clippy: no warning" "$cargo" clippy --release -- -D warnings
 check "command: the unit tests pass" "$cargo" test --release
 installed() {
-	"$cargo" install --path . --root "$work" && "$work/bin/iptverdict" --version
+	"$cargo" install --path . --root "$tmp" && "$tmp/bin/iptverdict" --version
 }
 check "command: cargo install" installed
 
