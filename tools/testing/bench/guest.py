@@ -194,7 +194,8 @@ def cost(state, family, nets, *kernel):
 def part_cost(built, names):
     """What a call costs: exact under QEMU's -icount."""
     def measure(name, family):
-        with_mechanism(built, "cost", name, nets.values(), lambda state: cost(state, family, nets))
+        with_mechanism(built, "cost", name, [nets[size] for size in SIZES[family]],
+                       lambda state: cost(state, family, nets))
     with tables(built, "unpatched"), rule_nets(SIZES["ipv4"], SIZES) as nets:
         for family in SIZES:
             measure("unpatched", family)

@@ -270,7 +270,7 @@ def attach_nftrace(state, _built, undo):
         added = in_net(net, "nft", "--echo", "--handle", "insert", "rule", "ip", "filter", "input",
                     "meta", "nftrace", "set", "1")
         undo.callback(in_net, net, "nft", "delete", "rule", "ip", "filter", "input", "handle",
-                      added.rsplit(maxsplit=1)[1])
+                      re.search(r"# handle (\d+)", added)[1])
 
 
 def attach_command(state, _built, undo):
