@@ -3,16 +3,18 @@
 //! Loads the BPF programs and attaches them to the events.
 
 use std::{
+    cell::{Cell, RefCell},
     collections::{HashMap, HashSet},
     fs, io,
     mem::{self, MaybeUninit},
+    os::fd::{AsFd, AsRawFd},
     path::Path,
 };
 
 use anyhow::{anyhow, bail, Context, Result};
 use libbpf_rs::{
     skel::{OpenSkel, Skel, SkelBuilder},
-    ErrorKind, MapCore, MapFlags, ProgramInput, RingBufferBuilder,
+    ErrorKind, Link, MapCore, MapFlags, ProgramInput, RingBufferBuilder,
 };
 
 use crate::{
@@ -100,6 +102,16 @@ impl Event {
             _ => Presence::NotLoaded,
         }
     }
+
+    /// Whether it is there, in words.
+    pub fn describe(&self, presence: Presence) -> String {
+        match presence {
+            Presence::Present => "present".to_owned(),
+            Presence::Missing => format!("missing: {} is loaded without it", self.module),
+            Presence::NoBtf => format!("unknown: the kernel has no BTF of {}", self.module),
+            Presence::NotLoaded => format!("not there: {} is not loaded", self.module),
+        }
+    }
 }
 
 fn built_in(kind: &str) -> Option<bool> {
@@ -132,6 +144,9 @@ impl From<types::count> for Count {
 /// The programs, attached until this is dropped.
 pub struct Programs {
     skeleton: skeleton::IptverdictSkel<'static>,
+    links: RefCell<Vec<Link>>,
+    /// Which events this kernel has, in the order of `EVENTS`.
+    present: Vec<bool>,
 }
 
 /// One line for an error of libbpf.
@@ -147,9 +162,10 @@ fn explain(error: libbpf_rs::Error) -> anyhow::Error {
 impl Programs {
     /// Loads the programs and attaches them to all events that this kernel has.
     pub fn attach(mode: Mode, filter: types::filter) -> Result<Self> {
-        let present: Vec<bool> = EVENTS
+        let presences: Vec<Presence> = EVENTS.iter().map(Event::presence).collect();
+        let present: Vec<bool> = presences
             .iter()
-            .map(|event| event.presence() == Presence::Present)
+            .map(|presence| *presence == Presence::Present)
             .collect();
         if !present.contains(&true) {
             bail!("{}", crate::doctor::conclusion());
@@ -180,32 +196,92 @@ impl Programs {
             .set_autoload(present[..3].contains(&true));
         let mut skeleton = open.load().map_err(explain)?;
         skeleton.attach().map_err(explain)?;
-        Ok(Self { skeleton })
+        for (event, presence) in EVENTS.iter().zip(presences) {
+            if matches!(presence, Presence::Missing | Presence::NoBtf) {
+                eprintln!("iptverdict: {}: {}", event.name, event.describe(presence));
+            }
+        }
+        let links = &mut skeleton.links;
+        let links = [
+            links.ipt_verdict.take(),
+            links.ip6t_verdict.take(),
+            links.arpt_verdict.take(),
+            links.nft_verdict.take(),
+        ];
+        Ok(Self {
+            skeleton,
+            links: RefCell::new(links.into_iter().flatten().collect()),
+            present,
+        })
     }
 
-    /// Packets that passed the filter, but found no space to be reported or counted.
+    /// Packets that passed the filter, but found no space to be reported or counted, and those
+    /// that the programs missed because they ran already.
     pub fn lost(&self) -> Result<u64> {
-        let values = self
-            .skeleton
-            .maps
-            .lost
-            .lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY)?
-            .unwrap_or_default();
-        Ok(values
-            .iter()
-            .filter_map(|value| read_plain_u64(value))
-            .sum())
+        let mut lost = self.missed();
+        for event in 0..self.skeleton.maps.lost.max_entries() {
+            let counts = self
+                .skeleton
+                .maps
+                .lost
+                .lookup_percpu(&event.to_ne_bytes(), MapFlags::ANY)?
+                .unwrap_or_default();
+            lost += counts
+                .iter()
+                .filter_map(|count| read_plain_u64(count))
+                .sum::<u64>();
+        }
+        Ok(lost)
     }
 
-    /// Calls `each` for each record, until `stop` returns true.
+    /// Says what was not counted, if anything was.
+    pub fn warn_of_lost(&self) -> Result<()> {
+        let lost = self.lost()?;
+        if lost > 0 {
+            eprintln!("iptverdict: {lost} packets were not counted");
+        }
+        Ok(())
+    }
+
+    /// The kernel does not run a program on a CPU where it runs: a softirq may interrupt it.
+    fn missed(&self) -> u64 {
+        let programs = &self.skeleton.progs;
+        let programs = [
+            &programs.ipt_verdict,
+            &programs.ip6t_verdict,
+            &programs.arpt_verdict,
+            &programs.nft_verdict,
+        ];
+        let loaded = programs.iter().zip(&self.present);
+        loaded
+            .filter(|(_, present)| **present)
+            .filter_map(|(program, _)| {
+                let fd = program.as_fd().as_raw_fd();
+                let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+                let line = info
+                    .lines()
+                    .find_map(|line| line.strip_prefix("recursion_misses:"))?;
+                line.trim().parse::<u64>().ok()
+            })
+            .sum()
+    }
+
+    /// Calls `each` for each record, until `stop` returns true; then detaches the programs, and
+    /// calls it for the records that are left.
     pub fn records(
         &self,
         mut each: impl FnMut(&[u8]) -> io::Result<()>,
-        mut stop: impl FnMut() -> bool,
+        stop: impl Fn() -> bool,
     ) -> Result<()> {
+        let stopped = Cell::new(false);
         let mut failed = None;
         let mut builder = RingBufferBuilder::new();
         builder.add(&self.skeleton.maps.records, |bytes| match each(bytes) {
+            // Records may arrive faster than they are handled.
+            Ok(()) if !stopped.get() && stop() => {
+                stopped.set(true);
+                -1
+            }
             Ok(()) => 0,
             Err(error) => {
                 failed = Some(error);
@@ -217,8 +293,14 @@ impl Programs {
         while result.is_ok() && !stop() {
             result = match ring.poll(std::time::Duration::from_millis(100)) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
+                Err(_) if stopped.get() => Ok(()),
                 other => other,
             };
+        }
+        if result.is_ok() {
+            stopped.set(true);
+            self.links.borrow_mut().clear();
+            result = ring.consume();
         }
         drop(ring);
         match failed {
@@ -241,8 +323,8 @@ impl Programs {
         Ok(query.ruleset)
     }
 
-    /// The counts of all decisions.
-    pub fn decisions(&self) -> Vec<(Decision, Count)> {
+    /// The counts of all decisions, with their keys.
+    pub fn decisions(&self) -> Vec<(Vec<u8>, Decision, Count)> {
         let maps = &self.skeleton.maps;
         let mut sums: HashMap<Vec<u8>, Count> = counts(&maps.decisions).collect();
         let indices = (0..maps.places.max_entries()).map(u32::to_ne_bytes);
@@ -258,7 +340,8 @@ impl Programs {
         sums.into_iter()
             .filter_map(|(key, count)| {
                 let details = maps.details.lookup(&key, MapFlags::ANY).ok()??;
-                Some((Decision::from_bytes(&key, &details)?, count))
+                let decision = Decision::from_bytes(&key, &details)?;
+                Some((key, decision, count))
             })
             .collect()
     }
@@ -276,10 +359,13 @@ impl Programs {
             .collect()
     }
 
-    /// The counts of all source addresses.
-    pub fn sources(&self) -> Vec<(types::source, Count)> {
+    /// The counts of all source addresses, with their keys.
+    pub fn sources(&self) -> Vec<(Vec<u8>, types::source, Count)> {
         counts(&self.skeleton.maps.sources)
-            .filter_map(|(key, count)| Some((read_plain(&key)?, count)))
+            .filter_map(|(key, count)| {
+                let source = read_plain(&key)?;
+                Some((key, source, count))
+            })
             .collect()
     }
 }

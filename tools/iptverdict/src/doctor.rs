@@ -27,15 +27,6 @@ fn source(event: &Event) -> String {
     }
 }
 
-fn describe(event: &Event) -> String {
-    match event.presence() {
-        Presence::Present => "present".to_owned(),
-        Presence::Missing => format!("missing: {} is loaded without it", event.module),
-        Presence::NoBtf => format!("unknown: the kernel has no BTF of {}", event.module),
-        Presence::NotLoaded => format!("not there: {} is not loaded", event.module),
-    }
-}
-
 /// What to do, in one line.
 pub fn conclusion() -> String {
     if !Path::new("/sys/kernel/btf/vmlinux").exists() {
@@ -93,7 +84,12 @@ pub fn run() -> Result<()> {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     println!("kernel: {}", kernel.trim());
     for event in &EVENTS {
-        println!("{}: {} [{}]", event.name, describe(event), source(event));
+        println!(
+            "{}: {} [{}]",
+            event.name,
+            event.describe(event.presence()),
+            source(event)
+        );
     }
     for program in [
         "iptables",

@@ -144,7 +144,7 @@ impl Filter {
             filter.arp_hooks = bits(crate::rules::ARP_HOOKS);
         }
         if let Some(name) = &self.netns {
-            filter.netns = netns::find(name)?;
+            filter.netns_cookie = netns::find(name)?;
             by |= By::BY_NETNS.0;
         }
         if let Some(source) = &self.src {

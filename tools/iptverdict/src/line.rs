@@ -43,6 +43,19 @@ pub struct Rule {
     pub handle: Option<u64>,
 }
 
+/// Names and comments may have control characters, which must not reach a terminal.
+pub fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            printable.extend(character.escape_default());
+        } else {
+            printable.push(character);
+        }
+    }
+    printable
+}
+
 /// What decided: exactly one of these.
 #[derive(Serialize, PartialEq, Eq, Hash, Clone, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]
@@ -169,10 +182,10 @@ impl<'a> Line<'a> {
             "{} {on}{}{off} {} {} {} {}",
             at.strftime(time),
             self.verdict,
-            self.netns.name,
+            printable(self.netns.name),
             self.family,
-            self.table,
-            self.chain,
+            printable(self.table),
+            printable(self.chain),
         );
         // Writing to a String does not fail.
         let _ = match &self.packet {
@@ -180,7 +193,7 @@ impl<'a> Line<'a> {
             None => write!(line, " (stolen packet)"),
         };
         if wide {
-            let device = |name: &str| if name.is_empty() { "-" } else { name }.to_owned();
+            let device = |name: &str| printable(if name.is_empty() { "-" } else { name });
             let _ = write!(line, " {}>{}", device(&self.r#in), device(&self.out));
             let _ = write!(
                 line,
@@ -202,7 +215,7 @@ impl<'a> Line<'a> {
         if let Some(errno) = self.errno {
             let _ = write!(line, " errno {errno}");
         }
-        let _ = write!(line, " | {}", self.by.text());
+        let _ = write!(line, " | {}", printable(&self.by.text()));
         line
     }
 }

@@ -41,7 +41,7 @@ impl Names {
         if self.0.len() >= NAMES && !self.0.contains_key(&id) {
             self.0.clear();
         }
-        self.0.entry(id).or_insert_with(|| name(id.inode))
+        self.0.entry(id).or_insert_with(|| name(id))
     }
 }
 
@@ -77,9 +77,14 @@ fn process_in(wanted: u32) -> Option<u32> {
         .find(|pid| is(Path::new(&format!("/proc/{pid}/ns/net")), wanted))
 }
 
-fn name(wanted: u32) -> String {
-    if is(Path::new("/proc/self/ns/net"), wanted) {
+fn name(id: Id) -> String {
+    let wanted = id.inode;
+    if cookie().is_ok_and(|cookie| cookie == id.cookie) {
         return "host".to_owned();
+    }
+    // The namespace that has this inode number by now.
+    if open(wanted).is_some_and(|file| cookie_of(file).is_ok_and(|cookie| cookie != id.cookie)) {
+        return wanted.to_string();
     }
     if let Some(path) = named().find(|path| is(path, wanted)) {
         if let Some(name) = path.file_name() {
@@ -95,18 +100,22 @@ fn name(wanted: u32) -> String {
     }
 }
 
-/// Finds the inode number of a namespace by its name, or by the PID of a process in it.
-pub fn find(name: &str) -> Result<u32> {
+/// Finds the cookie of a namespace by its name, or by the PID of a process in it.
+pub fn find(name: &str) -> Result<u64> {
     let path = match name.parse::<u32>() {
         Ok(pid) => PathBuf::from(format!("/proc/{pid}/ns/net")),
         Err(_) if name == "host" => PathBuf::from("/proc/self/ns/net"),
         Err(_) => Path::new(NAMED).join(name),
     };
-    inode(&path).with_context(|| {
-        format!(
+    let file = File::open(&path).map_err(|_| {
+        anyhow!(
             "no network namespace {name}: use a name of 'ip netns', the PID of a process, or host"
         )
-    })
+    })?;
+    match name {
+        "host" => cookie(),
+        _ => cookie_of(file).with_context(|| format!("cannot enter network namespace {name}")),
+    }
 }
 
 fn open(wanted: u32) -> Option<File> {
@@ -128,9 +137,26 @@ fn cookie() -> Result<u64> {
     Ok(u64::from_ne_bytes(value))
 }
 
+/// The cookie of a namespace, which a thread of its own enters.
+fn cookie_of(namespace: File) -> Result<u64> {
+    thread::scope(|scope| {
+        let thread = scope.spawn(move || {
+            sys::enter_netns(&namespace)?;
+            cookie()
+        });
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(anyhow!("a thread panicked")))
+    })
+}
+
 /// Runs a function in a network namespace, in a thread of its own. The mounts stay those of this
 /// process.
 pub fn run<T: Send>(id: Id, function: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    // This needs no capability.
+    if cookie()? == id.cookie {
+        return function();
+    }
     let gone = || anyhow!("its network namespace is gone, or has neither a name nor a process");
     let file = open(id.inode).ok_or_else(gone)?;
     thread::scope(|scope| {

@@ -3,7 +3,7 @@
 //! `iptverdict stats`: counts by any set of keys, as the module's file has them.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     io::{self, Write},
     thread,
     time::{Duration, Instant},
@@ -17,7 +17,7 @@ use crate::{
     bpf::{Count, Mode, Programs},
     event::Decision,
     filter::Filter,
-    line::By,
+    line::{printable, By},
     netns, rules, stop,
 };
 
@@ -64,10 +64,14 @@ impl Key {
     }
 }
 
+/// What decided is kept for so many decisions.
+const KNOWN: usize = 65_536;
+
 /// The values of decisions, for these keys.
 pub struct Keys {
     names: netns::Names,
     resolver: rules::Resolver,
+    known: HashMap<Decision, By>,
 }
 
 impl Keys {
@@ -75,14 +79,23 @@ impl Keys {
         Self {
             names: netns::Names::default(),
             resolver: rules::Resolver::default(),
+            known: HashMap::new(),
         }
     }
 
     pub fn by(&mut self, decision: &Decision, programs: &Programs) -> By {
+        if let Some(by) = self.known.get(decision) {
+            return by.clone();
+        }
         let decider = self
             .resolver
             .decider(decision, |object| programs.current_ruleset(object));
-        By::new(decision, decider)
+        let by = By::new(decision, decider);
+        // Later, its ruleset may be gone.
+        if !matches!(by, By::Unknown(_)) && self.known.len() < KNOWN {
+            self.known.insert(decision.clone(), by.clone());
+        }
+        by
     }
 
     pub fn netns(&mut self, decision: &Decision) -> String {
@@ -138,16 +151,16 @@ pub fn run(arguments: Stats) -> Result<()> {
     let (mut keys, mut known) = (Keys::new(), HashSet::new());
     while !stop.requested() && end.is_none_or(|end| start.elapsed() < end) {
         thread::sleep(Duration::from_millis(100));
-        // A ruleset can only be read while it is in use.
-        if arguments.by.contains(&Key::Rule) {
-            for decision in programs.new_decisions(&mut known) {
-                keys.by(&decision, &programs);
+        // Rulesets and namespaces can only be looked up while they are in use.
+        for decision in programs.new_decisions(&mut known) {
+            for key in &arguments.by {
+                keys.value(*key, &decision, &programs);
             }
         }
     }
 
     let mut sums: BTreeMap<Vec<String>, Count> = BTreeMap::new();
-    for (decision, count) in programs.decisions() {
+    for (_, decision, count) in programs.decisions() {
         let row = arguments
             .by
             .iter()
@@ -175,14 +188,10 @@ pub fn run(arguments: Stats) -> Result<()> {
             .collect()];
         for (mut row, count) in sums {
             row.extend([count.packets.to_string(), count.bytes.to_string()]);
-            rows.push(row);
+            rows.push(row.iter().map(|cell| printable(cell)).collect());
         }
         print_table(&mut out, &rows)?;
     }
     out.flush()?;
-    let lost = programs.lost()?;
-    if lost > 0 {
-        eprintln!("iptverdict: {lost} packets were not counted: too many different keys");
-    }
-    Ok(())
+    programs.warn_of_lost()
 }

@@ -23,8 +23,10 @@ use ratatui::{
 use serde::Serialize;
 
 use crate::{
-    bpf::{Count, Mode, Programs},
+    bpf::{types, Count, Mode, Programs},
+    event::Decision,
     filter::Filter,
+    line::printable,
     stats::Keys,
     stop::{self, Stop},
 };
@@ -139,7 +141,8 @@ struct Sampler {
     by: By,
     programs: Programs,
     keys: Keys,
-    before: HashMap<Label, Count>,
+    /// Packets, by the keys of the maps: a label may change when its rule becomes known.
+    before: HashMap<Vec<u8>, u64>,
     at: Instant,
 }
 
@@ -154,56 +157,65 @@ impl Sampler {
         }
     }
 
-    fn counts(&mut self) -> HashMap<Label, Count> {
-        let mut sums: HashMap<Label, Count> = HashMap::new();
+    fn counts(&mut self) -> Vec<(Vec<u8>, Label, Count)> {
         if self.by == By::Sources {
-            for (source, count) in self.programs.sources() {
-                let label = Label {
-                    netns: self.keys.netns_of(source.netns, source.netns_cookie),
-                    source: address(source.address),
-                    ..Label::default()
-                };
-                *sums.entry(label).or_default() += count;
-            }
-            return sums;
+            let sources = self.programs.sources().into_iter();
+            return sources
+                .map(|(key, source, count)| (key, self.source_label(&source), count))
+                .collect();
         }
-        for (decision, count) in self.programs.decisions() {
-            let mut label = Label {
-                netns: self.keys.netns(&decision),
-                ..Label::default()
-            };
-            if self.by != By::Namespaces {
-                decision.family().clone_into(&mut label.family);
-                label.table.clone_from(&decision.table);
-                decision.chain().clone_into(&mut label.chain);
-                decision.verdict().clone_into(&mut label.verdict);
-            }
-            if self.by == By::Rules {
-                label.rule = self.keys.by(&decision, &self.programs).text();
-            }
-            *sums.entry(label).or_default() += count;
+        let decisions = self.programs.decisions().into_iter();
+        decisions
+            .map(|(key, decision, count)| (key, self.label(&decision), count))
+            .collect()
+    }
+
+    fn source_label(&mut self, source: &types::source) -> Label {
+        Label {
+            netns: self.keys.netns_of(source.netns, source.netns_cookie),
+            source: match source.has_address {
+                0 => "-".to_owned(),
+                _ => address(source.address),
+            },
+            ..Label::default()
         }
-        sums
+    }
+
+    fn label(&mut self, decision: &Decision) -> Label {
+        let mut label = Label {
+            netns: self.keys.netns(decision),
+            ..Label::default()
+        };
+        if self.by != By::Namespaces {
+            decision.family().clone_into(&mut label.family);
+            label.table.clone_from(&decision.table);
+            decision.chain().clone_into(&mut label.chain);
+            decision.verdict().clone_into(&mut label.verdict);
+        }
+        if self.by == By::Rules {
+            label.rule = self.keys.by(decision, &self.programs).text();
+        }
+        label
     }
 
     fn sample(&mut self) -> Vec<Row> {
         let counts = self.counts();
         let seconds = self.at.elapsed().as_secs_f64().max(0.001);
         self.at = Instant::now();
-        let rows = counts
-            .iter()
-            .map(|(label, count)| {
-                let before = self.before.get(label).map_or(0, |count| count.packets);
-                Row {
-                    label: label.clone(),
-                    packets_per_second: count.packets.saturating_sub(before) as f64 / seconds,
-                    packets: count.packets,
-                    bytes: count.bytes,
-                }
-            })
-            .collect();
-        self.before = counts;
-        rows
+        let mut rows: HashMap<Label, Row> = HashMap::new();
+        for (key, label, count) in counts {
+            let before = self.before.insert(key, count.packets).unwrap_or(0);
+            let row = rows.entry(label.clone()).or_insert(Row {
+                label,
+                packets_per_second: 0.0,
+                packets: 0,
+                bytes: 0,
+            });
+            row.packets_per_second += count.packets.saturating_sub(before) as f64 / seconds;
+            row.packets += count.packets;
+            row.bytes += count.bytes;
+        }
+        rows.into_values().collect()
     }
 }
 
@@ -263,11 +275,12 @@ fn print_once(sampler: &mut Sampler, json: bool) -> Result<()> {
             writeln!(out)?;
         } else {
             let [rate, packets, bytes] = row.numbers();
-            let texts = row.texts(sampler.by).join("  ");
+            let texts = printable(&row.texts(sampler.by).join("  "));
             writeln!(out, "{rate:>10} {packets:>12} {bytes:>14}  {texts}")?;
         }
     }
-    Ok(out.flush()?)
+    out.flush()?;
+    sampler.programs.warn_of_lost()
 }
 
 /// The state of the screen.
@@ -441,8 +454,9 @@ fn live(
             }
         }
         if Instant::now() >= next {
-            next = Instant::now() + interval;
             let mut rows = sampler.sample();
+            // A sample may take longer than the interval.
+            next = Instant::now() + interval;
             if !screen.paused {
                 screen.order.sort(&mut rows);
                 screen.rows = rows;

@@ -75,10 +75,10 @@ struct {
 /* The command reads these from the ring buffer. */
 const struct record *unused_record __attribute__((unused));
 
-/* Packets that found no space in the ring buffer, or in a full map. */
+/* Packets that found no space in the ring buffer, or in a full map, by event. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, NR_EVENTS);
 	__type(key, __u32);
 	__type(value, __u64);
 } lost SEC(".maps");
@@ -95,10 +95,9 @@ struct origin {
 	const struct xt_table_info *private;
 };
 
-static __always_inline void lose(void)
+static __always_inline void lose(__u32 event)
 {
-	__u32 zero = 0;
-	__u64 *count = bpf_map_lookup_elem(&lost, &zero);
+	__u64 *count = bpf_map_lookup_elem(&lost, &event);
 
 	if (count)
 		(*count)++;
@@ -205,13 +204,17 @@ static __always_inline bool passes_ipv6(const void *at, __u32 by)
 			at += (extension.len + 1) * 8;
 		}
 		protocol = extension.nexthdr;
+		/* What follows is not the beginning of a header. */
+		if (!first_fragment)
+			break;
 	}
 	return passes_port(at, by) && passes_protocol(protocol, first_fragment, by);
 }
 
 static __always_inline bool read_arp(struct arp *arp, const void *at)
 {
-	return !bpf_probe_read_kernel(arp, sizeof(*arp), at);
+	return !bpf_probe_read_kernel(arp, sizeof(*arp), at) && arp->hardware_len == 6 &&
+	       arp->protocol_len == 4;
 }
 
 static __always_inline bool passes_arp(const void *at, __u32 by)
@@ -290,7 +293,7 @@ static __always_inline bool passes_state(const struct nf_hook_state *state, __u3
 	/* The verifier treats every argument of a module's event as possibly NULL. */
 	if (!state)
 		return false;
-	if (by & BY_NETNS && state->net->ns.inum != filter.netns)
+	if (by & BY_NETNS && state->net->net_cookie != filter.netns_cookie)
 		return false;
 	if (by & BY_IN && !same_device(state->in, &filter.in))
 		return false;
@@ -313,7 +316,7 @@ static __always_inline struct count *new_count(void *map, const void *key)
 	return bpf_map_lookup_elem(map, key);
 }
 
-static __always_inline void read_source(__u64 *address, const struct sk_buff *skb)
+static __always_inline bool read_source(__u64 *address, const struct sk_buff *skb)
 {
 	const void *at = network_header(skb);
 	struct arp arp;
@@ -321,39 +324,41 @@ static __always_inline void read_source(__u64 *address, const struct sk_buff *sk
 	switch (bpf_ntohs(skb->protocol)) {
 	case ETH_P_IP:
 		address[1] = v4mapped(bpf_core_cast(at, struct iphdr)->saddr);
-		break;
+		return true;
 	case ETH_P_IPV6: {
 		const struct ipv6hdr *ip = bpf_core_cast(at, struct ipv6hdr);
 
 		address[0] = half(ip->saddr.in6_u.u6_addr32);
 		address[1] = half(ip->saddr.in6_u.u6_addr32 + 2);
-		break;
+		return true;
 	}
 	case ETH_P_ARP:
-		if (read_arp(&arp, at))
-			address[1] = v4mapped(arp.source);
+		if (!read_arp(&arp, at))
+			return false;
+		address[1] = v4mapped(arp.source);
+		return true;
 	}
+	return false;
 }
 
 static __always_inline void count_source(const struct sk_buff *skb,
-					 const struct nf_hook_state *state)
+					 const struct nf_hook_state *state, __u8 event)
 {
 	struct source source = {
 		.netns_cookie = state->net->net_cookie,
 		.netns = state->net->ns.inum,
-		.pf = state->pf,
+		.event = event,
 	};
 	struct count *found;
 
-	if (skb)
-		read_source(source.address, skb);
+	source.has_address = skb && read_source(source.address, skb);
 	found = bpf_map_lookup_elem(&sources, &source);
 	if (!found)
 		found = new_count(&sources, &source);
 	if (found)
 		add(found, skb);
 	else
-		lose();
+		lose(event);
 }
 
 static __always_inline void read_details(struct details *details, const struct origin *origin,
@@ -433,7 +438,7 @@ static __always_inline void count_decision(const struct sk_buff *skb,
 	if (count)
 		add(count, skb);
 	else
-		lose();
+		lose(decision->event);
 }
 
 static __always_inline void read_device(char *name, const struct net_device *device)
@@ -442,7 +447,8 @@ static __always_inline void read_device(char *name, const struct net_device *dev
 		__builtin_memset(name, 0, IFNAME_LEN);
 }
 
-static __always_inline void read_packet(struct record *record, const struct sk_buff *skb)
+static __always_inline void read_packet(struct record *record, const struct sk_buff *skb,
+					const struct net_device *in)
 {
 	__u32 linear = skb->tail > skb->network_header ? skb->tail - skb->network_header : 0;
 
@@ -455,7 +461,7 @@ static __always_inline void read_packet(struct record *record, const struct sk_b
 		linear = PACKET_LEN;
 	if (!bpf_probe_read_kernel(record->packet, linear, network_header(skb)))
 		record->captured = linear;
-	if (skb->mac_header != (__u16)~0 && skb->mac_header + ETH_HLEN <= skb->network_header &&
+	if (in && in->type == ARPHRD_ETHER && skb->mac_header != (__u16)~0 && skb->mac_header + ETH_HLEN <= skb->network_header &&
 	    !bpf_probe_read_kernel(record->mac, ETH_HLEN, skb->head + skb->mac_header))
 		record->has_mac = 1;
 }
@@ -467,7 +473,7 @@ static __always_inline void report(const struct sk_buff *skb, const struct nf_ho
 	struct record *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
 
 	if (!record) {
-		lose();
+		lose(decision->event);
 		return;
 	}
 	record->decision = *decision;
@@ -490,7 +496,7 @@ static __always_inline void report(const struct sk_buff *skb, const struct nf_ho
 		record->detail = verdict >> NF_VERDICT_QBITS;
 	}
 	if (skb)
-		read_packet(record, skb);
+		read_packet(record, skb, state->in);
 	bpf_ringbuf_submit(record, 0);
 }
 
@@ -500,7 +506,7 @@ static __always_inline void decided(const struct sk_buff *skb, const struct nf_h
 				    struct origin *origin)
 {
 	if (mode == COUNT_SOURCES) {
-		count_source(skb, state);
+		count_source(skb, state, decision->event);
 		return;
 	}
 	origin->state = state;

@@ -45,6 +45,7 @@ struct net {
 
 struct net_device {
 	char name[16];
+	unsigned short type;
 };
 
 struct sk_buff {
@@ -148,6 +149,8 @@ struct arp {
 #define NFPROTO_IPV4	2
 #define NFPROTO_ARP	3
 #define NFPROTO_IPV6	10
+
+#define ARPHRD_ETHER	1
 
 #define ETH_P_IP	0x0800
 #define ETH_P_ARP	0x0806

@@ -103,7 +103,11 @@ struct source {
 	__u64 address[2];
 	__u64 netns_cookie;
 	__u32 netns;
-	__u32 pf;
+	/* No other program writes to this count. */
+	__u8 event;
+	/* The packet has an address: it is not stolen, and IP or ARP. */
+	__u8 has_address;
+	__u8 reserved[2];
 };
 
 enum filtered {
@@ -131,10 +135,9 @@ struct pattern {
 struct filter {
 	/* A bit for each verdict. */
 	__u32 verdicts;
-	/* Inode number of a network namespace. */
-	__u32 netns;
 	__u32 mark;
 	__u32 mark_mask;
+	__u64 netns_cookie;
 	/* A bit for each hook that is a chain of this name, of iptables and ip6tables; of arptables. */
 	__u8 hooks;
 	__u8 arp_hooks;

@@ -22,6 +22,8 @@ use crate::{
 
 /// So many rulesets are kept.
 const SNAPSHOTS: usize = 64;
+/// So many rules of a table of nftables are kept, also if they were deleted.
+const KEPT: usize = 100_000;
 /// What could not be read is tried again after this time: a table of nftables keeps its handle.
 const RETRY: Duration = Duration::from_secs(30);
 
@@ -105,16 +107,25 @@ impl Resolver {
         match rules.entry(decision.rule).or_default() {
             Some(place) => Decider::Rule(place.clone()),
             None if nft => {
-                Decider::Unknown("the rule was deleted before it could be read".to_owned())
+                Decider::Unknown("nft does not list the rule: it may have been deleted".to_owned())
             }
             None => Decider::Unknown("the save program does not print the rule".to_owned()),
         }
     }
 
-    fn keep(&mut self, ruleset: Ruleset, snapshot: Snapshot) {
-        if self.snapshots.insert(ruleset, snapshot).is_none() {
-            self.order.push_back(ruleset);
+    fn keep(&mut self, ruleset: Ruleset, mut snapshot: Snapshot) {
+        match (self.snapshots.remove(&ruleset), &mut snapshot) {
+            (None, _) => self.order.push_back(ruleset),
+            // Handles are not used again, so what was read stays right.
+            (Some(Ok(old)), Ok(rules)) if old.len() < KEPT => {
+                for (handle, place) in old {
+                    rules.entry(handle).or_insert(place);
+                }
+            }
+            (Some(Ok(old)), Err(_)) => snapshot = Ok(old),
+            _ => (),
         }
+        self.snapshots.insert(ruleset, snapshot);
         if self.order.len() > SNAPSHOTS {
             if let Some(oldest) = self.order.pop_front() {
                 self.snapshots.remove(&oldest);

@@ -4,14 +4,19 @@
 //! that can.
 //!
 //! A handle is never used again in its table, nor is the handle of a table in its network
-//! namespace, and a rule does not change. So a listing is right whenever it was made.
+//! namespace, and a rule does not change. So the text of a rule is right whenever it was listed. Its
+//! number is that at the time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use anyhow::Result;
+use anyhow::{bail, Context, Result};
+use serde::Deserialize;
 
 use super::{xtables, Place};
 use crate::run;
+
+/// A table that changes while it is listed is listed again, so many times in all.
+const LISTINGS: usize = 3;
 
 /// The rules of a table, by their handles.
 type Rules = HashMap<u64, Place>;
@@ -22,23 +27,39 @@ fn split_handle(line: &str) -> Option<(&str, u64)> {
     Some((text, handle.parse().ok()?))
 }
 
+/// The handle of a table, which the name of a program may follow.
+fn table_handle(line: &str) -> Option<u64> {
+    let (_, rest) = line.split_once(" # handle ")?;
+    rest.split(' ').next()?.parse().ok()
+}
+
 /// Reads what `nft -a list` printed: the handles of the tables, and their rules.
+///
+/// A comment may have any bytes, also those of a line with another handle. See `verify`.
 pub fn parse(listing: &str) -> HashMap<u64, Rules> {
     let mut tables: HashMap<u64, Rules> = HashMap::new();
     let (mut table, mut chain, mut number) = (None, None, 0);
+    // The beginning of a rule that jumps to a chain without a name.
+    let mut open = "";
     for line in listing.lines() {
         let depth = line.bytes().take_while(|&byte| byte == b'\t').count();
-        let Some((text, handle)) = split_handle(&line[depth..]) else {
-            if depth < 2 && line[depth..].starts_with('}') {
+        let line = &line[depth..];
+        if depth == 0 && line.starts_with("table ") {
+            table = table_handle(line);
+            chain = None;
+            tables.extend(table.map(|handle| (handle, Rules::new())));
+            continue;
+        }
+        let Some((text, handle)) = split_handle(line) else {
+            if depth < 2 && line.starts_with('}') {
                 chain = None;
+            }
+            if depth == 2 && line.ends_with('{') {
+                open = line;
             }
             continue;
         };
         match depth {
-            0 if text.starts_with("table ") => {
-                table = Some(handle);
-                tables.insert(handle, Rules::new());
-            }
             1 => {
                 chain = text
                     .strip_prefix("chain ")
@@ -48,10 +69,14 @@ pub fn parse(listing: &str) -> HashMap<u64, Rules> {
             2 => {
                 if let (Some(table), Some(chain)) = (table, chain) {
                     number += 1;
+                    let text = match text {
+                        "}" => format!("{open} ... }}"),
+                        text => text.to_owned(),
+                    };
                     let place = Place {
                         chain: chain.to_owned(),
                         number,
-                        text: text.to_owned(),
+                        text,
                     };
                     tables.entry(table).or_default().insert(handle, place);
                 }
@@ -60,6 +85,70 @@ pub fn parse(listing: &str) -> HashMap<u64, Rules> {
         }
     }
     tables
+}
+
+/// What `nft -j list` prints. It has no text of rules, so no comment can pretend to be a rule.
+#[derive(Deserialize)]
+struct Listing {
+    nftables: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    table: Option<ListedTable>,
+    rule: Option<ListedRule>,
+}
+
+#[derive(Deserialize)]
+struct ListedTable {
+    family: String,
+    name: String,
+    handle: u64,
+}
+
+#[derive(Deserialize)]
+struct ListedRule {
+    family: String,
+    table: String,
+    chain: String,
+    handle: u64,
+}
+
+/// The handles of the rules of a table in their order, by chain.
+fn order(listing: &Listing, handle: u64) -> BTreeMap<&str, Vec<u64>> {
+    let mut chains: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    let mut tables = listing
+        .nftables
+        .iter()
+        .filter_map(|item| item.table.as_ref());
+    let Some(table) = tables.find(|table| table.handle == handle) else {
+        return chains;
+    };
+    for rule in listing
+        .nftables
+        .iter()
+        .filter_map(|item| item.rule.as_ref())
+    {
+        // Chains without a name are listed inside the rule that jumps to them.
+        if (&rule.family, &rule.table) == (&table.family, &table.name)
+            && !rule.chain.starts_with("__chain")
+        {
+            chains.entry(&rule.chain).or_default().push(rule.handle);
+        }
+    }
+    chains
+}
+
+/// Whether both listings have the same rules at the same places.
+fn verify(rules: &Rules, order: &BTreeMap<&str, Vec<u64>>) -> bool {
+    rules.len() == order.values().map(Vec::len).sum::<usize>()
+        && order.iter().all(|(chain, handles)| {
+            handles.iter().zip(1..).all(|(handle, number)| {
+                rules
+                    .get(handle)
+                    .is_some_and(|place| place.chain == *chain && place.number == number)
+            })
+        })
 }
 
 /// The program that prints tables of a family as iptables-nft made them.
@@ -90,20 +179,30 @@ fn use_saved(rules: &mut Rules, saved: &str) {
     }
 }
 
-/// Lists all tables of the network namespace of this thread.
-fn list() -> Result<HashMap<u64, Rules>> {
-    Ok(parse(&run::output("nft", &["-a", "list", "ruleset"])?))
+/// Lists the rules of a table of the network namespace of this thread, without the values of
+/// counters and the elements of sets: none if the table is gone.
+fn list(handle: u64) -> Result<Rules> {
+    for _ in 0..LISTINGS {
+        let text = run::output("nft", &["-s", "-t", "-a", "list", "ruleset"])?;
+        let rules = parse(&text).remove(&handle).unwrap_or_default();
+        let json = run::output("nft", &["-j", "-s", "-t", "-a", "list", "ruleset"])?;
+        let listing = serde_json::from_str(&json).context("nft -j printed something else")?;
+        if verify(&rules, &order(&listing, handle)) {
+            return Ok(rules);
+        }
+    }
+    bail!("the table changes too often to be read, or nft's listing of it is ambiguous");
 }
 
 /// Reads the rules of the table with this handle: none if it is gone.
 pub fn snapshot(handle: u64, family: &str, name: &str) -> Result<Rules> {
-    let mut rules = list()?.remove(&handle).unwrap_or_default();
+    let mut rules = list(handle)?;
     if let Some(program) = save_program(family) {
         let arguments: &[&str] = if family == "arp" { &[] } else { &["-t", name] };
         // It fails for tables that are not of iptables-nft, or is not installed.
         if let Ok(saved) = run::output(program, arguments) {
             // The numbers of the rules did not change meanwhile.
-            if list()?.get(&handle) == Some(&rules) {
+            if list(handle)? == rules {
                 use_saved(&mut rules, &saved);
             }
         }
@@ -165,6 +264,61 @@ mod tests {
             rules[&5].text,
             "-A inner -p tcp -j REJECT --reject-with icmp-port-unreachable"
         );
+    }
+
+    #[test]
+    fn a_table_with_an_owner() {
+        let tables = parse(
+            "table ip filter { # handle 1\n\tchain a { # handle 1\n\t\tdrop # handle 5\n\t}\n}\n\
+             table inet firewalld { # handle 2 progname firewalld\n\tchain b { # handle 1\n\
+             \t\taccept # handle 5\n\t}\n}\n",
+        );
+        assert_eq!(tables[&1][&5], place("a", 1, "drop"));
+        assert_eq!(tables[&2][&5], place("b", 1, "accept"));
+    }
+
+    #[test]
+    fn a_chain_without_a_name() {
+        let tables = parse(
+            "table ip t { # handle 1\n\tchain a { # handle 1\n\t\tudp dport 1 jump {\n\
+             \t\t\tdrop # handle 4\n\t\t} # handle 5\n\t\taccept # handle 6\n\t}\n}\n",
+        );
+        assert_eq!(tables[&1][&5], place("a", 1, "udp dport 1 jump { ... }"));
+        assert_eq!(tables[&1][&6], place("a", 2, "accept"));
+        assert_eq!(tables[&1].len(), 2);
+    }
+
+    #[test]
+    fn a_comment_that_pretends_to_be_a_rule() {
+        let json = |handles: &str| {
+            let rules: String = handles
+                .split(' ')
+                .map(|h| {
+                    format!(r#",{{"rule":{{"family":"ip","table":"t","chain":"a","handle":{h}}}}}"#)
+                })
+                .collect();
+            format!(
+                r#"{{"nftables":[{{"table":{{"family":"ip","name":"t","handle":1}}}}{rules}]}}"#
+            )
+        };
+        let verified = |rules: &str, handles: &str| {
+            let text =
+                format!("table ip t {{ # handle 1\n\tchain a {{ # handle 1\n{rules}\t}}\n}}\n");
+            let listing = serde_json::from_str(&json(handles)).unwrap();
+            verify(&parse(&text)[&1], &order(&listing, 1))
+        };
+        assert!(verified(
+            "\t\tdrop # handle 5\n\t\taccept # handle 6\n",
+            "5 6"
+        ));
+        assert!(!verified(
+            "\t\tdrop # handle 5\n\t\taccept # handle 6\n",
+            "6 5"
+        ));
+        assert!(!verified(
+            "\t\tdrop comment \"\n\t\taccept # handle 6\n\" # handle 5\n\t\tdrop # handle 6\n",
+            "5 6"
+        ));
     }
 
     #[test]

@@ -232,13 +232,26 @@ pub fn snapshot(family: &Family, table: &str) -> Result<HashMap<u64, Place>> {
     rules(family, &blob, &save(family, table)?)
 }
 
-/// The rules by their offsets, from both sources.
+/// The rules by their offsets, from both sources. A chain for which they have different numbers of
+/// rules has none: a comment may look like a rule.
 fn rules(family: &Family, blob: &Blob, saved: &str) -> Result<HashMap<u64, Place>> {
-    let lines = parse_save(saved);
-    Ok(places(family, blob)?
+    let mut lines = parse_save(saved);
+    let places = places(family, blob)?;
+    let mut last: HashMap<&str, usize> = HashMap::new();
+    for (chain, number) in places.values() {
+        let last = last.entry(chain).or_default();
+        *last = (*last).max(*number);
+    }
+    lines.retain(|chain, lines| {
+        let user = !family.hooks.contains(chain);
+        // The RETURN at the end of a chain of the user has no line.
+        last.get(chain)
+            .is_some_and(|last| *last == lines.len() + usize::from(user))
+    });
+    Ok(places
+        .clone()
         .into_iter()
         .filter_map(|(offset, (chain, number))| {
-            // The RETURN at the end of a chain of the user has no line.
             let text = (*lines.get(chain.as_str())?.get(number - 1)?).to_owned();
             Some((
                 offset,
