@@ -60,7 +60,7 @@ terminal watch 16 15 "$COMMAND watch"
 # Each port has a rate of its own.
 rate=10
 for port in 53 7006 7001 7003; do
-	in_net client "$selftests/send.py" $server $port 10-90 --count 0 --rate $rate &
+	nsenter --net=/run/netns/client "$selftests/send.py" $server $port 10-90 --count 0 --rate $rate &
 	rate=$((rate + 10))
 done
 terminal top 12 10 "$COMMAND top --verdict drop"

@@ -78,7 +78,67 @@ kill -CONT "${pids[deleted]}"
 wait_until grep -q guard "$work/deleted"
 stop deleted
 check "command: a rule that is deleted" "$(reasons deleted)" \
-	"the rule was deleted before it could be read"
+	"nft does not list the rule: it may have been deleted"
+
+# A namespace that gets the inode number of one that is gone.
+# send NAME: sends a packet in a new namespace.
+send() {
+	in_net "$1" ip link set lo up
+	in_net "$1" iptables-legacy -A OUTPUT -p udp -j ACCEPT
+	in_net "$1" bash -c 'echo 123456789 >/dev/udp/127.0.0.1/7' 2>/dev/null || :
+	sleep 1
+}
+reuse() {
+	ip netns add second
+	[[ $(netns_inode second) == "$inode" ]] || ! ip netns del second
+}
+start reused stats --by netns --proto udp
+ip netns add first
+inode=$(netns_inode first)
+send first
+ip netns del first
+wait_until reuse
+send second
+stop reused
+ip netns del second
+check "command: two namespaces that had the same inode number" \
+	"$(awk '{ print $1 }' "$work/reused" | grep -xE 'first|second' | xargs)" "first second"
+
+# Comments that look like rules, and names that control the terminal.
+ipt router -F FORWARD
+ipt router -A FORWARD -p udp --dport 6 -m comment --comment $'x\n-A FORWARD -j ACCEPT' -j ACCEPT
+ipt router -A FORWARD -p udp --dport 7 -m comment --comment $'\e[2J' -j DROP
+ipt router -t mangle -A FORWARD -p udp --dport 8 -m comment --comment $'\e[2J' -j DROP
+start forged watch --json
+start plain watch
+datagrams $server 7 8
+settle
+stop forged
+stop plain
+check "command: a comment that looks like a rule: none of the chain is believed" \
+	"$(shown forged table by.unknown by.rule.number | tr '\t' ' ')" \
+	"filter the save program does not print the rule -
+mangle - 1"
+check "command: an escape sequence in a comment is not printed" \
+	"$(grep -c $'\e' "$work/plain"; grep -o '.u{1b}\[2J' "$work/plain")" $'0\n\\u{1b}[2J'
+ipt router -t mangle -F
+
+# A table that a process owns, as firewalld has it, is listed with the name of the program.
+in_net router nft add rule inet guard early udp dport 19 drop
+coproc OWNER { in_net router nft -i; }
+echo "add table inet owned { flags owner; chain c { type filter hook prerouting priority -600; udp dport 20 drop; }; }" \
+	>&"${OWNER[1]}"
+owned() {
+	in_net router nft list tables | grep -q owned
+}
+wait_until owned
+start owned watch --json
+datagrams $server 19 20
+settle
+stop owned
+check "command: a table that a process owns" "$(shown owned table by.rule.text | tr '\t' ' ')" \
+	$'guard udp dport 19 drop\nowned udp dport 20 drop'
+kill "$OWNER_PID"
 
 # What the kernel does not offer.
 without() {

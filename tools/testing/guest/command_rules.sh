@@ -113,7 +113,7 @@ for ((i = 0; i < 20; i++)); do
 done
 in_net router iptables-legacy-restore <"$work/rotated.0"
 start replaced watch --json
-in_net client "$here/send.py" $server 1000-1019 10 --count 0 --rate 400 &
+nsenter --net=/run/netns/client "$here/send.py" $server 1000-1019 10 --count 0 --rate 400 &
 sender=$!
 for ((i = 0; i < ${REPLACEMENTS:-100}; i++)); do
 	in_net router iptables-legacy-restore <"$work/rotated.$((i % 20))"

@@ -77,7 +77,7 @@ terminal() {
 	wait_until on_screen "quit|^iptv"
 }
 terminal 100 20
-in_net client "$here/send.py" $server 7,7,7,19 10 --count 0 --rate 200 &
+nsenter --net=/run/netns/client "$here/send.py" $server 7,7,7,19 10 --count 0 --rate 200 &
 sender=$!
 wait_until on_screen "dport 19"
 check_that "command: top: the rules in its columns" on_screen \
