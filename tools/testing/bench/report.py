@@ -97,9 +97,9 @@ def by_mechanism(rows):
     return found
 
 
-def call_costs(results, family="ipv4"):
-    """Returns instructions by mechanism and number of rules."""
-    return {mechanism: {row["rules"]: row["median"] for row in rows}
+def call_costs(results, family="ipv4", batch="median"):
+    """Returns instructions by mechanism and number of rules, in the best, median or worst batch."""
+    return {mechanism: {row["rules"]: row[batch] for row in rows}
             for mechanism, rows in by_mechanism(
                 row for row in results["cost"] if row["family"] == family).items()}
 
@@ -123,17 +123,19 @@ def cost_table(results):
 
 def command_table(results):
     """Prints the cost of the command, and of other tools that report packets."""
-    costs = {"iptables": call_costs(results, "ipv4"), "nftables": call_costs(results, "nft")}
+    costs = {"iptables": call_costs(results, "ipv4", "worst"),
+             "nftables": call_costs(results, "nft", "worst")}
     names = [name for name in (*TOOLS, "TRACE", "nftrace")
              if any(name in cost for cost in costs.values())]
     if not set(names) & set(COMMAND):
         return
     print("### The command iptverdict\n")
-    print("Instructions per call, over off. watch: watch --all, which reports the packet;\n"
-          "watch-drops: watch, which passes over it, as it is accepted; watch-src, watch-port: watch\n"
-          "--all --src or --port, which pass over it; top counts it. drops.bt: the sample for\n"
-          "bpftrace, which passes over the packet; drops.bt-all: it prints it. TRACE and nftrace\n"
-          "trace all packets.\n")
+    print("Instructions per call, over off, in the worst batch: a report that wakes the command\n"
+          "costs more than others. watch: watch --all, which reports the packet; watch-drops:\n"
+          "watch, which passes over it, as it is accepted; watch-src, watch-port: watch --all --src\n"
+          "or --port, which pass over it; top counts it. drops.bt: the sample for bpftrace, which\n"
+          "passes over the packet; drops.bt-all: it prints it. TRACE and nftrace trace all\n"
+          "packets.\n")
     markdown([[name, *(f"{cost[name][n] - cost['off'][n]:+}" if name in cost else "-"
                        for cost in costs.values() for n in (10, 1000))] for name in names],
              ["command", *(f"{of}, {n:,} rules" for of in costs for n in (10, 1000))])
