@@ -78,6 +78,7 @@ observe() {
 		cat "$work/bpftrace" >&2
 		exit 1
 	}
+	# shellcheck disable=SC2153 # vm/boot sets it
 	"$COMMAND" watch >"$work/watch" 2>"$work/watching" &
 	watch=$!
 	wait_until grep -q watching "$work/watching" || {

@@ -141,11 +141,13 @@ check "command: a table that a process owns" "$(shown owned table by.rule.text |
 kill "$OWNER_PID"
 
 # What the kernel does not offer.
+# shellcheck disable=SC2016 # sh expands them
 without() {
 	unshare --mount sh -c 'mount -t tmpfs none "$0" && exec "$@"' "$@"
 }
 check_fails "command: no BTF" "^iptverdict: this kernel has no BTF" \
 	without /sys/kernel/btf "$COMMAND" watch
+# shellcheck disable=SC2016 # bash expands them
 check_fails "command: stats into a closed pipe" "^141$" \
 	bash -c '"$0" stats --seconds 1 2>/dev/null | true; echo "${PIPESTATUS[0]}"; exit 1' "$COMMAND"
 

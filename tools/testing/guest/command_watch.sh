@@ -111,8 +111,10 @@ check "command: filter: mark" "$(filtered --mark 0x0/0xff --port 7)" 7
 check "command: filter: mark, another one" "$(filtered --mark 1)" ""
 check "command: filter: namespace" "$(filtered --netns client)" ""
 check "command: filter: verdict" "$(filtered --verdict stolen)" ""
-check "command: watch: --count ends it" \
-	"$(timeout 60 "$COMMAND" watch --json --all -n 1 2>/dev/null | wc -l & datagrams $server 8; sleep 3; datagrams $server 8; wait)" 1
+start counted watch --json --all --count 1
+datagrams $server 8
+wait "${pids[counted]}"
+check "command: watch: --count ends it" "$(wc -l <"$work/counted")" 1
 
 # Bad input.
 check_fails "command: no verdict of this name" \
