@@ -249,7 +249,6 @@ fn rules(family: &Family, blob: &Blob, saved: &str) -> Result<HashMap<u64, Place
             .is_some_and(|last| *last == lines.len() + usize::from(user))
     });
     Ok(places
-        .clone()
         .into_iter()
         .filter_map(|(offset, (chain, number))| {
             let text = (*lines.get(chain.as_str())?.get(number - 1)?).to_owned();
