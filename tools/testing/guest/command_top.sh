@@ -79,6 +79,8 @@ terminal() {
 terminal 100 20
 nsenter --net=/run/netns/client "$here/send.py" $server 7,7,7,19 10 --count 0 --rate 200 &
 sender=$!
+# Each rule is known once its ruleset has been read.
+wait_until on_screen "dport 7 "
 wait_until on_screen "dport 19"
 check_that "command: top: the rules in its columns" on_screen \
 	"^[0-9.]+ +[0-9]+ +router +ipv4 +filter +FORWARD +DROP +#1 -A inner -p udp"
