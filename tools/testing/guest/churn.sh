@@ -16,22 +16,6 @@ in_net client ping -qc 1 $server >/dev/null
 mountpoint -q /sys/fs/bpf || mount -t bpf none /sys/fs/bpf
 modprobe ip_tables
 
-# flood_on: starts a sender of datagrams to ten ports of the server.
-flood=
-flood_on() {
-	# Not by in_net, so that $! is the sender, not a subshell.
-	nsenter --net=/run/netns/client nice -n 5 "$here/send.py" --count 0 --rate 2000 \
-		--ready "$work/flooding" $server 1-10 0-499 &
-	flood=$!
-	wait_until test -e "$work/flooding"
-	rm "$work/flooding"
-}
-# flood_off: stops the sender and waits until its last packet has arrived.
-flood_off() {
-	kill $flood
-	wait $flood 2>/dev/null || :
-	settle
-}
 # agree NAME: compares the counters of the module and of iptables after a flood.
 agree() {
 	both_counters "$work/got" "$work/saved"
@@ -49,7 +33,7 @@ in_net router iptables-legacy-restore <<'E'
 -A FORWARD -p udp --dport 4 -j REJECT
 COMMIT
 E
-flood_on
+flood_on 2000 1-10 0-499
 
 # The module.
 n=${LOADS:-$((10 * churn))}
@@ -64,7 +48,7 @@ flood_off
 
 # BPF programs on the same tracepoint.
 zero_counters
-flood_on
+flood_on 2000 1-10 0-499
 n=$((5 * churn))
 for ((i = 0; i < n; i++)); do
 	bpftool prog loadall "$BENCH/raw_tp+count.bpf.o" /sys/fs/bpf/churn autoattach
@@ -75,7 +59,7 @@ agree "$n BPF programs attached and detached"
 
 # CPUs.
 zero_counters
-flood_on
+flood_on 2000 1-10 0-499
 n=$((5 * churn))
 for ((i = 0; i < n; i++)); do
 	echo 0 >/sys/devices/system/cpu/cpu1/online
@@ -88,7 +72,7 @@ agree "$n CPU offline/online cycles"
 
 # Network namespaces: the INPUT chain of each sees two requests and two replies.
 zero_counters
-flood_on
+flood_on 2000 1-10 0-499
 n=$((10 * churn))
 for ((i = 0; i < n; i++)); do
 	ip netns add churn
@@ -117,7 +101,7 @@ for i in 0 1 2 3 4 5 6 7; do
 done >"$work/offsets"
 trace_on "table == 'filter' && hook == 2 && protocol == 17"
 echo 8192 >"$instance/buffer_size_kb"
-flood_on
+flood_on 2000 1-10 0-499
 n=$((3 * churn))
 for ((j = 0; j < n; j++)); do
 	for i in 3 0 7 1 6 2 5 4; do
@@ -140,7 +124,7 @@ in_net router iptables-legacy-restore <<'E'
 :FORWARD ACCEPT
 COMMIT
 E
-flood_on
+flood_on 2000 1-10 0-499
 touch "$work/go"
 while [[ -e $work/go ]]; do cat $debugfs/stats >/dev/null 2>&1 || :; done &
 while [[ -e $work/go ]]; do cat $debugfs/percpu >/dev/null 2>&1 || :; done &

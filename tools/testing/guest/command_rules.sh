@@ -113,15 +113,12 @@ for ((i = 0; i < 20; i++)); do
 done
 in_net router iptables-legacy-restore <"$work/rotated.0"
 start replaced watch --json
-nsenter --net=/run/netns/client "$here/send.py" $server 1000-1019 10 --count 0 --rate 400 &
-sender=$!
+flood_on 400 1000-1019 10
 for ((i = 0; i < ${REPLACEMENTS:-100}; i++)); do
 	in_net router iptables-legacy-restore <"$work/rotated.$((i % 20))"
 	sleep 0.3
 done
-kill $sender
-wait $sender || :
-settle
+flood_off
 stop replaced
 # right, wrong or unknown, for each line.
 shown replaced packet.destination_port by.rule.text by.unknown | awk -F'\t' '

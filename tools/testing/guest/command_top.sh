@@ -77,8 +77,7 @@ terminal() {
 	wait_until on_screen "quit|^iptv"
 }
 terminal 100 20
-nsenter --net=/run/netns/client "$here/send.py" $server 7,7,7,19 10 --count 0 --rate 200 &
-sender=$!
+flood_on 200 7,7,7,19 10
 # Each rule is known once its ruleset has been read.
 wait_until on_screen "dport 7 "
 wait_until on_screen "dport 19"
@@ -119,8 +118,7 @@ check "command: watch: a line in a terminal of 100 columns" \
 	"$(tmux -L test capture-pane -pJ -t top |
 		sed -n 's/ *$//; s/^[0-9]*:[0-9]*:[0-9]* \(.*\):[0-9]* > /\1 > /p')" \
 	"DROP router inet guard first udp $client > $server:19 | first:1: udp dport 19 drop comment \"chargen\""
-kill $sender
-wait $sender || :
+flood_off
 tmux -L test kill-server
 
 done_testing

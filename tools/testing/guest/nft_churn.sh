@@ -21,22 +21,6 @@ trace_on
 files=$instance/events/nftables/nft_verdict
 echo 0 >"$files/enable"
 
-# flood_on: starts a sender of datagrams to ten ports of the server.
-flood=
-flood_on() {
-	# Not by in_net, so that $! is the sender, not a subshell.
-	nsenter --net=/run/netns/client nice -n 5 "$here/send.py" --count 0 --rate 1000 \
-		--ready "$work/flooding" $server 1-10 0-99 &
-	flood=$!
-	wait_until test -e "$work/flooding"
-	rm "$work/flooding"
-}
-# flood_off: stops the sender and waits until its last packet has arrived.
-flood_off() {
-	kill $flood
-	wait $flood 2>/dev/null || :
-	settle
-}
 # count_on: starts counting, by the module and by a hist trigger, while there are no chains.
 count_on() {
 	echo 'hist:keys=pf,hook,verdict' >"$files/trigger"
@@ -77,7 +61,7 @@ echo 0 >"$files/enable"
 in_net router nft flush ruleset
 
 # Replacements: the port of the rule is in its comment, so a wrong rule would be noticed.
-flood_on
+flood_on 1000 1-10 0-99
 count_on
 trace_on "verdict == 0"
 n=$((50 * churn))
@@ -107,7 +91,7 @@ in_net router nft flush ruleset
 
 # Renamed chains.
 printf '%s\n' "$(base one)" '}' '}' | in_net router nft -f -
-flood_on
+flood_on 1000 1-10 0-99
 trace_on "pf == 2"
 n=$((20 * churn))
 for ((i = 0; i < n; i++)); do

@@ -33,13 +33,11 @@ instance=$tracefs/instances/snapshots
 trace_on "table == 'filter' && hook == 2 && net_cookie == $(netns_cookie router)"
 echo mono >"$instance/trace_clock"
 echo 8192 >"$instance/buffer_size_kb"
-nsenter --net=/run/netns/client "$here/send.py" $server 1001-1016 101-116 --count 0 --rate 2000 &
-sender=$!
+flood_on 2000 1001-1016 101-116
 # Not by a process substitution, which could still have the trace open at the end.
 counts=$(in_net router "$REPO/tools/testing/guest/snapshots.py" "$replacements")
 read -r rulesets events resolved wrong naive <<<"$counts"
-kill $sender
-wait $sender || :
+flood_off
 echo "# $events events with a rule; $naive wrong rules if any snapshot were believed"
 check "snapshots: $replacements replacements: no offset is mapped to a wrong rule" "$wrong" 0
 check_that "snapshots: $rulesets rulesets had traffic, $resolved offsets are mapped to rules" \

@@ -51,7 +51,7 @@ sums() {
 import json, sys
 for entry in json.load(sys.stdin):
     values = [cpu["value"] for cpu in entry["formatted"]["values"]]
-    total = [sum(v[name] for v in values) for name in ("packets", "bytes", "no_packet")]
+    total = [sum(v[name] for v in values) for name in ("packets", "bytes", "special")]
     if total[0]:
         print(sys.argv[1], entry["formatted"]["key"], *total)' "$1"
 }

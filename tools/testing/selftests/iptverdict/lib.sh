@@ -60,6 +60,24 @@ events() {
 	wait_until recorded "$1" || :
 }
 
+# flood_on RATE PORTS SIZES: the client sends so many datagrams a second to the server until
+# flood_off.
+flood_on() {
+	# Not by in_net, so that $! is the sender, not a subshell.
+	nsenter --net=/run/netns/client nice -n 5 "$here/send.py" --count 0 --rate "$1" \
+		--ready "$work/flooding" $server "$2" "$3" &
+	flood=$!
+	wait_until test -e "$work/flooding"
+	rm "$work/flooding"
+}
+
+# flood_off: stops the sender and waits until its last packet has arrived.
+flood_off() {
+	kill "$flood"
+	wait "$flood" 2>/dev/null || :
+	settle
+}
+
 # field NAME: prints this field of each event on standard input that has it.
 field() {
 	sed -n "s/.*\<$1=\([^ ]*\).*/\1/p"
