@@ -24,8 +24,7 @@ check "command: cargo install" installed
 other_clone() {
 	git clone -q "$REPO" "$tmp/clone"
 	sed -i 's/^\/\/\/ Shows which rule/\/\/\/ In another clone, shows which rule/' "$tmp/clone/tools/iptverdict/src/main.rs"
-	"$tmp/clone/tools/iptverdict/build-command"
-	"$REPO/tools/iptverdict/build-command"
+	"$tmp/clone/tools/iptverdict/build-command" && "$REPO/tools/iptverdict/build-command" || return 1
 	"$tmp/clone/build/command/iptverdict" --help | grep 'In another clone' && "$COMMAND" --help | grep '^Shows which rule'
 }
 check "command: each clone gets what it has built" other_clone
