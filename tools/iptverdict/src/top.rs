@@ -468,6 +468,16 @@ fn live(
     Ok(())
 }
 
+/// Runs a function with the terminal in raw mode and on its alternate screen. The terminal is as
+/// before after that, also if the function panics.
+fn on_screen<T>(function: impl FnOnce(&mut DefaultTerminal) -> Result<T>) -> Result<T> {
+    // Sets a panic hook.
+    let mut terminal = ratatui::try_init()?;
+    let result = function(&mut terminal);
+    ratatui::restore();
+    result
+}
+
 pub fn run(arguments: Top) -> Result<()> {
     let once = arguments.once || arguments.json;
     if !once && !io::stdout().is_terminal() {
@@ -482,15 +492,50 @@ pub fn run(arguments: Top) -> Result<()> {
     let mut sampler = Sampler::new(arguments.by, programs);
     let interval = Duration::from_secs(arguments.interval);
     if !once {
-        // Also restores the terminal in a panic.
-        let mut terminal = ratatui::try_init()?;
-        let result = live(&mut terminal, &mut sampler, interval, &stop);
-        ratatui::restore();
-        return result;
+        return on_screen(|terminal| live(terminal, &mut sampler, interval, &stop));
     }
     eprintln!("iptverdict: counting for {} seconds", arguments.interval);
     while sampler.at.elapsed() < interval && !stop.requested() {
         thread::sleep(Duration::from_millis(50));
     }
     print_once(&mut sampler, arguments.json)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        env,
+        process::{Command, Stdio},
+    };
+
+    use super::*;
+
+    #[test]
+    #[ignore = "a_panic_restores_the_terminal runs it"]
+    fn panics_on_the_screen() {
+        on_screen::<()>(|_| panic!("on purpose")).unwrap();
+    }
+
+    /// In a terminal that script(1) makes, which stty(1) describes at the end.
+    #[test]
+    fn a_panic_restores_the_terminal() {
+        let program = env::current_exe().unwrap();
+        let command = format!(
+            "{} --ignored --exact top::tests::panics_on_the_screen --nocapture; stty -a",
+            program.display()
+        );
+        let output = Command::new("script")
+            .args(["--quiet", "--command", &command, "/dev/null"])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let output = String::from_utf8(output.stdout).unwrap();
+        let (_, screen) = output.split_once("\x1b[?1049h").expect(&output);
+        let (_, after) = screen.split_once("\x1b[?1049l").expect(&output);
+        assert!(after.contains("on purpose"), "{output}");
+        let modes: Vec<&str> = after.split_whitespace().collect();
+        for mode in ["icanon", "echo", "isig", "opost"] {
+            assert!(modes.contains(&mode), "no {mode}: {output}");
+        }
+    }
 }
