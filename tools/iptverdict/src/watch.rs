@@ -38,23 +38,34 @@ pub struct Watch {
 
 /// Turns CLOCK_MONOTONIC into the time of day.
 struct Clock {
-    start: Timestamp,
-    monotonic: u64,
+    /// The time of day at which CLOCK_MONOTONIC was 0.
+    zero: Timestamp,
 }
 
 impl Clock {
+    /// Two readings of the clocks differ by less, unless the time of day was set, or the machine
+    /// was suspended.
+    const STEP: SignedDuration = SignedDuration::from_millis(10);
+
     fn new() -> Self {
+        let now = Timestamp::now();
         Self {
-            start: Timestamp::now(),
-            monotonic: sys::monotonic(),
+            zero: now - nanoseconds(sys::monotonic()),
         }
     }
 
-    fn at(&self, monotonic: u64) -> Timestamp {
-        let passed = i128::from(monotonic) - i128::from(self.monotonic);
-        let passed = SignedDuration::from_nanos(i64::try_from(passed).unwrap_or(0));
-        self.start.checked_add(passed).unwrap_or(self.start)
+    fn at(&mut self, monotonic: u64) -> Timestamp {
+        let new = Self::new();
+        if new.zero.duration_since(self.zero).abs() > Self::STEP {
+            *self = new;
+        }
+        self.zero + nanoseconds(monotonic)
     }
+}
+
+/// CLOCK_MONOTONIC starts at boot, and i64 has nanoseconds for centuries.
+fn nanoseconds(monotonic: u64) -> SignedDuration {
+    SignedDuration::from_nanos(i64::try_from(monotonic).unwrap_or(i64::MAX))
 }
 
 pub fn run(mut arguments: Watch) -> Result<()> {
@@ -66,7 +77,7 @@ pub fn run(mut arguments: Watch) -> Result<()> {
     let mut out = io::BufWriter::new(io::stdout());
     let terminal = io::stdout().is_terminal();
     let color = terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let clock = Clock::new();
+    let mut clock = Clock::new();
     let (mut resolver, mut names) = (rules::Resolver::default(), netns::Names::default());
     let shown = std::cell::Cell::new(0);
     let wanted = arguments.count.unwrap_or(u64::MAX);

@@ -85,6 +85,18 @@ DROP router inet guard early udp $client > $server:19 r0>- mark 0x0 NONE len 38 
 check "command: watch: it counts what it has shown" "$(tail -n 1 "$work/json.err")" \
 	"iptverdict: 8 verdicts shown, 0 lost"
 
+# seconds_ago: prints how long ago the verdict was by its time of day.
+seconds_ago() {
+	echo $(($(date +%s) - $(date --date "$(shown clock time)" +%s)))
+}
+start clock watch --json
+date --set '+1 hour' >/dev/null
+datagrams $server 8
+settle
+stop clock
+check_that "command: watch: the time of day, set while it runs" test "$(seconds_ago)" -lt 60
+date --set '-1 hour' >/dev/null
+
 # Each filter, with packets that pass it and packets that do not. watch ends by itself.
 # filtered WANT ARGUMENT...: prints the ports of the drops that pass.
 filtered() {
