@@ -8,6 +8,7 @@
 use std::{
     collections::HashMap,
     fs::{self, File},
+    iter,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     thread,
@@ -71,32 +72,41 @@ fn processes() -> Vec<u32> {
     pids
 }
 
-fn process_in(wanted: u32) -> Option<u32> {
-    processes()
-        .into_iter()
-        .find(|pid| is(Path::new(&format!("/proc/{pid}/ns/net")), wanted))
+/// The first process in this namespace: its command with its PID, and the path of the namespace.
+fn process_in(wanted: u32) -> Option<(String, PathBuf)> {
+    processes().into_iter().find_map(|pid| {
+        let path = PathBuf::from(format!("/proc/{pid}/ns/net"));
+        is(&path, wanted).then(|| {
+            let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            (format!("{}({pid})", comm.trim_end()), path)
+        })
+    })
+}
+
+/// The namespace that has this inode number now, and its name.
+fn open(wanted: u32) -> Option<(String, File)> {
+    let named = named().filter_map(|path| {
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        Some((name, path))
+    });
+    // The inode number of the open file counts: the path may name another one by now.
+    iter::once(("host".to_owned(), PathBuf::from("/proc/self/ns/net")))
+        .chain(named)
+        .chain(iter::once_with(|| process_in(wanted)).flatten())
+        .find_map(|(name, path)| {
+            let file = is(&path, wanted).then(|| File::open(&path).ok())??;
+            (file.metadata().ok()?.ino() == u64::from(wanted)).then_some((name, file))
+        })
 }
 
 fn name(id: Id) -> String {
-    let wanted = id.inode;
     if cookie().is_ok_and(|cookie| cookie == id.cookie) {
         return "host".to_owned();
     }
-    // The namespace that has this inode number by now.
-    if open(wanted).is_some_and(|file| cookie_of(file).is_ok_and(|cookie| cookie != id.cookie)) {
-        return wanted.to_string();
-    }
-    if let Some(path) = named().find(|path| is(path, wanted)) {
-        if let Some(name) = path.file_name() {
-            return name.to_string_lossy().into_owned();
-        }
-    }
-    match process_in(wanted) {
-        Some(pid) => {
-            let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            format!("{}({pid})", comm.trim_end())
-        }
-        None => wanted.to_string(),
+    match open(id.inode) {
+        // Another namespace may have this inode number by now.
+        Some((name, file)) if !cookie_of(&file).is_ok_and(|cookie| cookie != id.cookie) => name,
+        _ => id.inode.to_string(),
     }
 }
 
@@ -114,19 +124,8 @@ pub fn find(name: &str) -> Result<u64> {
     })?;
     match name {
         "host" => cookie(),
-        _ => cookie_of(file).with_context(|| format!("cannot enter network namespace {name}")),
+        _ => cookie_of(&file).with_context(|| format!("cannot enter network namespace {name}")),
     }
-}
-
-fn open(wanted: u32) -> Option<File> {
-    let mut paths: Vec<PathBuf> = vec!["/proc/self/ns/net".into()];
-    paths.extend(named());
-    paths.extend(process_in(wanted).map(|pid| format!("/proc/{pid}/ns/net").into()));
-    // The inode number of the open file counts: the path may name another one by now.
-    paths.into_iter().find_map(|path| {
-        let file = is(&path, wanted).then(|| File::open(&path).ok())??;
-        (file.metadata().ok()?.ino() == u64::from(wanted)).then_some(file)
-    })
 }
 
 /// The cookie of the namespace of this thread.
@@ -138,10 +137,10 @@ fn cookie() -> Result<u64> {
 }
 
 /// The cookie of a namespace, which a thread of its own enters.
-fn cookie_of(namespace: File) -> Result<u64> {
+fn cookie_of(namespace: &File) -> Result<u64> {
     thread::scope(|scope| {
-        let thread = scope.spawn(move || {
-            sys::enter_netns(&namespace)?;
+        let thread = scope.spawn(|| {
+            sys::enter_netns(namespace)?;
             cookie()
         });
         thread
@@ -158,7 +157,7 @@ pub fn run<T: Send>(id: Id, function: impl FnOnce() -> Result<T> + Send) -> Resu
         return function();
     }
     let gone = || anyhow!("its network namespace is gone, or has neither a name nor a process");
-    let file = open(id.inode).ok_or_else(gone)?;
+    let (_, file) = open(id.inode).ok_or_else(gone)?;
     thread::scope(|scope| {
         let thread = scope.spawn(move || {
             sys::enter_netns(&file).context("cannot enter its network namespace")?;
