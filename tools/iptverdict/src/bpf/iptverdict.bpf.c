@@ -133,55 +133,90 @@ static __always_inline bool same_ipv6(const struct in6_addr *address,
 	       (words[2] & mask[2]) == network[2] && (words[3] & mask[3]) == network[3];
 }
 
-/* passes_port - compares the ports, where the transport header begins at @at */
-static __always_inline bool passes_port(const void *at, __u32 by)
+/*
+ * has - tests bits of filter.by
+ *
+ * The verifier knows @by, so it removes this instruction with the code that it excludes. Of a test
+ * in C it would leave the AND.
+ */
+static __always_inline bool has(__u64 by, const __u32 bits)
 {
-	const struct udphdr *header = bpf_core_cast(at, struct udphdr);
+	asm goto("if %[by] & %[bits] goto %l[yes]" : : [by] "r"(by), [bits] "i"(bits) : : yes);
+	return false;
+yes:
+	return true;
+}
 
-	return !(by & BY_PORT) || header->source == filter.port || header->dest == filter.port;
+/* text_at - the characters at an address that is not known to be valid */
+static __always_inline const char *text_at(const void *at)
+{
+	/* A type that begins with an array of characters. */
+	return bpf_core_cast(at, struct new_utsname)->sysname;
+}
+
+/* passes_port - compares the ports, where the transport header begins at @at */
+static __always_inline bool passes_port(const void *at, __u64 by)
+{
+	__u32 ports;
+	__u16 port;
+
+	if (!has(by, BY_PORT))
+		return true;
+	/* Both at once: each load checks its address. */
+	ports = *(const __u32 *)text_at(at);
+	port = filter.port;
+	return (__u16)ports == port || ports >> 16 == port;
 }
 
 /* passes_protocol - compares the protocol, which has to have ports to be compared by port */
-static __always_inline bool passes_protocol(__u8 protocol, bool first_fragment, __u32 by)
+static __always_inline bool passes_protocol(__u8 protocol, bool first_fragment, __u64 by)
 {
-	if (by & BY_PROTOCOL && protocol != filter.protocol)
+	if (has(by, BY_PROTOCOL) && protocol != filter.protocol)
 		return false;
 	/* TCP, UDP, DCCP, SCTP, UDP-Lite. */
-	return !(by & BY_PORT) ||
+	return !has(by, BY_PORT) ||
 	       (first_fragment && (protocol == 6 || protocol == 17 || protocol == 33 ||
 				   protocol == 132 || protocol == 136));
 }
 
 /* Loads from a cast pointer need no call of a helper; where there is no memory they read zeroes. */
-static __always_inline bool passes_ip(const void *at, __u32 by)
+static __always_inline bool passes_ip(const void *at, __u64 by)
 {
-	const struct iphdr *ip = bpf_core_cast(at, struct iphdr);
+	const struct iphdr *ip;
 
-	if (by & BY_SOURCE &&
-	    !same_ipv4(ip->saddr, filter.source, filter.source_mask))
+	if (has(by, BY_SOURCE | BY_DESTINATION)) {
+		ip = bpf_core_cast(at, struct iphdr);
+		if (has(by, BY_SOURCE) &&
+		    !same_ipv4(ip->saddr, filter.source, filter.source_mask))
+			return false;
+		if (has(by, BY_DESTINATION) &&
+		    !same_ipv4(ip->daddr, filter.destination, filter.destination_mask))
+			return false;
+	}
+	/* The low half of the first byte is the length of the header in words. */
+	if (!passes_port(at + (*text_at(at) & 0xf) * 4, by))
 		return false;
-	if (by & BY_DESTINATION &&
-	    !same_ipv4(ip->daddr, filter.destination, filter.destination_mask))
-		return false;
-	if (!passes_port(at + BPF_CORE_READ_BITFIELD(ip, ihl) * 4, by))
-		return false;
+	if (!has(by, BY_PROTOCOL | BY_PORT))
+		return true;
+	ip = bpf_core_cast(at, struct iphdr);
 	return passes_protocol(ip->protocol, !(ip->frag_off & bpf_htons(IP_OFFSET)), by);
 }
 
-static __always_inline bool passes_ipv6(const void *at, __u32 by)
+/* Not inlined: its registers would cost packets of IPv4 instructions. */
+static __noinline bool passes_ipv6(const void *at, __u64 by)
 {
 	const struct ipv6hdr *ip = bpf_core_cast(at, struct ipv6hdr);
 	__u8 protocol = ip->nexthdr;
 	bool first_fragment = true;
 	int i;
 
-	if (by & BY_SOURCE &&
+	if (has(by, BY_SOURCE) &&
 	    !same_ipv6(&ip->saddr, filter.source, filter.source_mask))
 		return false;
-	if (by & BY_DESTINATION &&
+	if (has(by, BY_DESTINATION) &&
 	    !same_ipv6(&ip->daddr, filter.destination, filter.destination_mask))
 		return false;
-	if (!(by & (BY_PROTOCOL | BY_PORT)))
+	if (!has(by, BY_PROTOCOL | BY_PORT))
 		return true;
 	at += IPV6_HEADER_LEN;
 	/* Hop-by-hop options, routing, fragment, authentication, destination options. */
@@ -216,16 +251,16 @@ static __always_inline bool read_arp(struct arp *arp, const void *at)
 	       arp->protocol_len == 4;
 }
 
-static __always_inline bool passes_arp(const void *at, __u32 by)
+static __always_inline bool passes_arp(const void *at, __u64 by)
 {
 	struct arp arp;
 
-	if (by & (BY_PROTOCOL | BY_PORT) || !read_arp(&arp, at))
+	if (has(by, BY_PROTOCOL | BY_PORT) || !read_arp(&arp, at))
 		return false;
-	if (by & BY_SOURCE &&
+	if (has(by, BY_SOURCE) &&
 	    !same_ipv4(arp.source, filter.source, filter.source_mask))
 		return false;
-	return !(by & BY_DESTINATION) ||
+	return !has(by, BY_DESTINATION) ||
 	       same_ipv4(arp.destination, filter.destination,
 			    filter.destination_mask);
 }
@@ -236,22 +271,22 @@ static __always_inline bool passes_arp(const void *at, __u32 by)
  * A stolen packet is gone, so it passes no filter for packets.
  */
 static __always_inline bool passes_packet(const struct sk_buff *skb, unsigned int verdict,
-					  __u32 by)
+					  __u64 by)
 {
 	if (!(filter.verdicts & 1U << (verdict & NF_VERDICT_MASK & 31)))
 		return false;
-	if (!(by & (BY_MARK | BY_HEADER)))
+	if (!has(by, BY_MARK | BY_HEADER))
 		return true;
-	if (!skb || (by & BY_MARK && (skb->mark & filter.mark_mask) != filter.mark))
+	if (!skb || (has(by, BY_MARK) && (skb->mark & filter.mark_mask) != filter.mark))
 		return false;
-	if (!(by & BY_HEADER))
+	if (!has(by, BY_HEADER))
 		return true;
 	if (skb->protocol == bpf_htons(ETH_P_IP))
-		return !(by & BY_IPV6) && passes_ip(network_header(skb), by);
+		return !has(by, BY_IPV6) && passes_ip(network_header(skb), by);
 	if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		return !(by & BY_IPV4) && passes_ipv6(network_header(skb), by);
+		return !has(by, BY_IPV4) && passes_ipv6(network_header(skb), by);
 	if (skb->protocol == bpf_htons(ETH_P_ARP))
-		return !(by & BY_IPV6) && passes_arp(network_header(skb), by);
+		return !has(by, BY_IPV6) && passes_arp(network_header(skb), by);
 	return false;
 }
 
@@ -275,8 +310,7 @@ static __always_inline bool same_name(const char *name, const volatile struct pa
 /* same_nft_name - the same for a name of nftables, which is a string of its own */
 static __always_inline bool same_nft_name(const char *name, const volatile struct pattern *wanted)
 {
-	/* A type that begins with an array of characters. */
-	return same_name(bpf_core_cast(name, struct new_utsname)->sysname, wanted, NAME_LEN / 8);
+	return same_name(text_at(name), wanted, NAME_LEN / 8);
 }
 
 static __always_inline bool same_device(const struct net_device *device,
@@ -285,18 +319,18 @@ static __always_inline bool same_device(const struct net_device *device,
 	return device && same_name(device->name, wanted, IFNAME_LEN / 8);
 }
 
-static __always_inline bool passes_state(const struct nf_hook_state *state, __u32 by)
+static __always_inline bool passes_state(const struct nf_hook_state *state, __u64 by)
 {
-	if (!(by & (BY_NETNS | BY_IN | BY_OUT)))
+	if (!has(by, BY_NETNS | BY_IN | BY_OUT))
 		return true;
 	/* The verifier treats every argument of a module's event as possibly NULL. */
 	if (!state)
 		return false;
-	if (by & BY_NETNS && state->net->net_cookie != filter.netns_cookie)
+	if (has(by, BY_NETNS) && state->net->net_cookie != filter.netns_cookie)
 		return false;
-	if (by & BY_IN && !same_device(state->in, &filter.in))
+	if (has(by, BY_IN) && !same_device(state->in, &filter.in))
 		return false;
-	return !(by & BY_OUT) || same_device(state->out, &filter.out);
+	return !has(by, BY_OUT) || same_device(state->out, &filter.out);
 }
 
 static __always_inline void add(struct count *count, const struct sk_buff *skb)
@@ -522,32 +556,33 @@ static __always_inline void decided(const struct sk_buff *skb, const struct nf_h
 /* Each event passes the packet, the state of the hook, and the verdict as its last argument. */
 #define SKB(ctx)	((const struct sk_buff *)(ctx)[0])
 #define STATE(ctx)	((const struct nf_hook_state *)(ctx)[1])
+#define TABLE(ctx)	((const struct xt_table *)(ctx)[2])
+#define CHAIN(ctx)	((const struct nft_chain *)(ctx)[2])
 #define VERDICT(ctx)	((unsigned int)(ctx)[4])
 
-static __always_inline bool xt_passes(unsigned long long *ctx, __u8 hooks)
+static __always_inline bool xt_passes(unsigned long long *ctx, const volatile __u8 *hooks)
 {
-	const struct nf_hook_state *state = STATE(ctx);
-	const struct xt_table *table = (const struct xt_table *)ctx[2];
-	__u32 by = filter.by;
+	__u64 by = filter.by;
 
-	if (!passes_packet(SKB(ctx), VERDICT(ctx), by) || !passes_state(state, by))
+	if (!passes_packet(SKB(ctx), VERDICT(ctx), by) || !passes_state(STATE(ctx), by))
 		return false;
-	if (by & BY_CHAIN && (!state || !(hooks & 1U << (state->hook & 7))))
+	if (has(by, BY_CHAIN) && (!STATE(ctx) || !(*hooks & 1U << (STATE(ctx)->hook & 7))))
 		return false;
-	return !(by & BY_TABLE) ||
-	       (table && same_name(table->name, &filter.table, NAME_LEN / 8));
+	return !has(by, BY_TABLE) ||
+	       (TABLE(ctx) && same_name(TABLE(ctx)->name, &filter.table, NAME_LEN / 8));
 }
 
 static __always_inline bool nft_passes(unsigned long long *ctx)
 {
-	const struct nft_chain *chain = (const struct nft_chain *)ctx[2];
-	__u32 by = filter.by;
+	__u64 by = filter.by;
 
 	if (!passes_packet(SKB(ctx), VERDICT(ctx), by) || !passes_state(STATE(ctx), by))
 		return false;
-	if (by & BY_CHAIN && (!chain || !same_nft_name(chain->name, &filter.chain)))
+	if (has(by, BY_CHAIN) &&
+	    (!CHAIN(ctx) || !same_nft_name(CHAIN(ctx)->name, &filter.chain)))
 		return false;
-	return !(by & BY_TABLE) || (chain && same_nft_name(chain->table->name, &filter.table));
+	return !has(by, BY_TABLE) ||
+	       (CHAIN(ctx) && same_nft_name(CHAIN(ctx)->table->name, &filter.table));
 }
 
 /*
@@ -558,7 +593,7 @@ static __always_inline bool nft_passes(unsigned long long *ctx)
 static __noinline int xt_decided(unsigned long long *ctx, __u8 event)
 {
 	const struct nf_hook_state *state = STATE(ctx);
-	const struct xt_table *table = (const struct xt_table *)ctx[2];
+	const struct xt_table *table = TABLE(ctx);
 	struct decision decision = { .event = event };
 	struct origin origin = {};
 	__u64 offset;
@@ -582,7 +617,7 @@ static __noinline int xt_decided(unsigned long long *ctx, __u8 event)
 static __noinline int nft_decided(unsigned long long *ctx)
 {
 	const struct nf_hook_state *state = STATE(ctx);
-	const struct nft_chain *chain = (const struct nft_chain *)ctx[2];
+	const struct nft_chain *chain = CHAIN(ctx);
 	const struct nft_rule_dp *rule = (const struct nft_rule_dp *)ctx[3];
 	struct decision decision = { .event = NFT };
 	struct origin origin = {};
@@ -605,19 +640,19 @@ static __noinline int nft_decided(unsigned long long *ctx)
 SEC("tp_btf/ipt_verdict")
 int ipt_verdict(unsigned long long *ctx)
 {
-	return xt_passes(ctx, filter.hooks) ? xt_decided(ctx, IPT) : 0;
+	return xt_passes(ctx, &filter.hooks) ? xt_decided(ctx, IPT) : 0;
 }
 
 SEC("tp_btf/ip6t_verdict")
 int ip6t_verdict(unsigned long long *ctx)
 {
-	return xt_passes(ctx, filter.hooks) ? xt_decided(ctx, IP6T) : 0;
+	return xt_passes(ctx, &filter.hooks) ? xt_decided(ctx, IP6T) : 0;
 }
 
 SEC("tp_btf/arpt_verdict")
 int arpt_verdict(unsigned long long *ctx)
 {
-	return xt_passes(ctx, filter.arp_hooks) ? xt_decided(ctx, ARPT) : 0;
+	return xt_passes(ctx, &filter.arp_hooks) ? xt_decided(ctx, ARPT) : 0;
 }
 
 SEC("tp_btf/nft_verdict")

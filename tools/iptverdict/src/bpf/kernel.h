@@ -64,8 +64,6 @@ struct new_utsname {
 };
 
 struct iphdr {
-	__u8 ihl:4,
-	     version:4;
 	__be16 frag_off;
 	__u8 protocol;
 	__be32 saddr;
@@ -82,11 +80,6 @@ struct ipv6hdr {
 	__u8 nexthdr;
 	struct in6_addr saddr;
 	struct in6_addr daddr;
-};
-
-struct udphdr {
-	__be16 source;
-	__be16 dest;
 };
 
 struct nf_hook_state {
