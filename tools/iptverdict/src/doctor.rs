@@ -8,7 +8,8 @@ use anyhow::Result;
 
 use crate::{
     bpf::{Event, Presence, EVENTS},
-    run, sys,
+    line::printable,
+    run, sys, tables,
 };
 
 fn version(program: &str) -> Option<String> {
@@ -48,35 +49,29 @@ pub fn conclusion() -> String {
     }
 }
 
-/// The tables of iptables that this network namespace has.
-fn tables() -> String {
-    let mut found = Vec::new();
-    for family in ["ip", "ip6", "arp"] {
-        let names = fs::read_to_string(format!("/proc/net/{family}_tables_names"));
-        for name in names.unwrap_or_default().lines() {
-            found.push(format!("{family} {name}"));
+/// Where rules are: a line for each network namespace that has tables.
+fn print_tables() {
+    let mut none = true;
+    for (netns, tables) in tables::everywhere() {
+        let mut found = Vec::new();
+        if !tables.legacy.is_empty() {
+            found.push(format!("iptables (legacy): {}", tables.legacy.join(", ")));
+        }
+        match tables.nft {
+            Ok(nft) if nft.is_empty() => (),
+            Ok(nft) => found.push(format!("nftables: {}", nft.join(", "))),
+            Err(error) => found.push(format!("nftables: unknown: {error}")),
+        }
+        if !found.is_empty() {
+            println!(
+                "tables in {}",
+                printable(&format!("{netns}: {}", found.join("; ")))
+            );
+            none = false;
         }
     }
-    if found.is_empty() {
-        "none".to_owned()
-    } else {
-        found.join(", ")
-    }
-}
-
-fn nft_tables() -> String {
-    // nft would load it.
-    if !Path::new("/sys/module/nf_tables").exists() {
-        return "none".to_owned();
-    }
-    match run::output("nft", &["list", "tables"]) {
-        Ok(text) if text.trim().is_empty() => "none".to_owned(),
-        Ok(text) => text
-            .lines()
-            .map(|line| line.trim_start_matches("table "))
-            .collect::<Vec<_>>()
-            .join(", "),
-        Err(error) => format!("unknown: {error}"),
+    if none {
+        println!("tables: none");
     }
 }
 
@@ -103,8 +98,7 @@ pub fn run() -> Result<()> {
             println!("{program}: {version}");
         }
     }
-    println!("tables of iptables (legacy) here: {}", tables());
-    println!("tables of nftables here: {}", nft_tables());
+    print_tables();
     if !sys::is_root() {
         println!(
             "this user is not root: tables may be missing above, and the other commands need root"

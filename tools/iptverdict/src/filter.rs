@@ -10,7 +10,7 @@ use clap::Args;
 use crate::{
     bpf::types::{self, filtered as By},
     event::{OTHER, VERDICTS},
-    netns, packet,
+    netns, packet, tables,
 };
 
 /// So many bytes have the names that can be compared, of tables and chains, and of devices.
@@ -129,6 +129,7 @@ impl Filter {
         }
         if let Some(table) = &self.table {
             filter.table = pattern(table, NAME, "table")?;
+            tables::check(table)?;
             by |= By::BY_TABLE.0;
         }
         if let Some(chain) = &self.chain {

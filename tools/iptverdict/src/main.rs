@@ -14,6 +14,7 @@ mod run;
 mod stats;
 mod stop;
 mod sys;
+mod tables;
 mod top;
 mod watch;
 

@@ -6,7 +6,7 @@
 //! a namespace is found by its inode number, and believed by its cookie.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::{self, File},
     iter,
     os::unix::fs::MetadataExt,
@@ -18,6 +18,7 @@ use anyhow::{anyhow, bail, Context, Result};
 
 use crate::sys;
 
+const OWN: &str = "/proc/self/ns/net";
 const NAMED: &str = "/run/netns";
 const SO_NETNS_COOKIE: i32 = 71;
 
@@ -50,10 +51,6 @@ fn inode(path: &Path) -> Option<u32> {
     u32::try_from(fs::metadata(path).ok()?.ino()).ok()
 }
 
-fn is(path: &Path, wanted: u32) -> bool {
-    inode(path) == Some(wanted)
-}
-
 fn named() -> impl Iterator<Item = PathBuf> {
     fs::read_dir(NAMED)
         .into_iter()
@@ -72,31 +69,43 @@ fn processes() -> Vec<u32> {
     pids
 }
 
-/// The first process in this namespace: its command with its PID, and the path of the namespace.
-fn process_in(wanted: u32) -> Option<(String, PathBuf)> {
-    processes().into_iter().find_map(|pid| {
-        let path = PathBuf::from(format!("/proc/{pid}/ns/net"));
-        is(&path, wanted).then(|| {
+/// The files of network namespaces: that of this process, those with a name, those of processes.
+fn files() -> impl Iterator<Item = PathBuf> {
+    let of_processes = iter::once_with(processes).flatten();
+    iter::once(PathBuf::from(OWN))
+        .chain(iter::once_with(named).flatten())
+        .chain(of_processes.map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net"))))
+}
+
+fn name_of(file: &Path) -> String {
+    if file == Path::new(OWN) {
+        return "host".to_owned();
+    }
+    match file
+        .strip_prefix("/proc")
+        .ok()
+        .and_then(|rest| rest.iter().next())
+    {
+        Some(pid) => {
+            let pid = pid.to_string_lossy();
             let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            (format!("{}({pid})", comm.trim_end()), path)
-        })
-    })
+            format!("{}({pid})", comm.trim_end())
+        }
+        None => file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
+    }
 }
 
 /// The namespace that has this inode number now, and its name.
 fn open(wanted: u32) -> Option<(String, File)> {
-    let named = named().filter_map(|path| {
-        let name = path.file_name()?.to_string_lossy().into_owned();
-        Some((name, path))
-    });
     // The inode number of the open file counts: the path may name another one by now.
-    iter::once(("host".to_owned(), PathBuf::from("/proc/self/ns/net")))
-        .chain(named)
-        .chain(iter::once_with(|| process_in(wanted)).flatten())
-        .find_map(|(name, path)| {
-            let file = is(&path, wanted).then(|| File::open(&path).ok())??;
-            (file.metadata().ok()?.ino() == u64::from(wanted)).then_some((name, file))
-        })
+    files().find_map(|path| {
+        let file = (inode(&path) == Some(wanted)).then(|| File::open(&path).ok())??;
+        (file.metadata().ok()?.ino() == u64::from(wanted)).then(|| (name_of(&path), file))
+    })
 }
 
 fn name(id: Id) -> String {
@@ -114,7 +123,7 @@ fn name(id: Id) -> String {
 pub fn find(name: &str) -> Result<u64> {
     let path = match name.parse::<u32>() {
         Ok(pid) => PathBuf::from(format!("/proc/{pid}/ns/net")),
-        Err(_) if name == "host" => PathBuf::from("/proc/self/ns/net"),
+        Err(_) if name == "host" => PathBuf::from(OWN),
         Err(_) => Path::new(NAMED).join(name),
     };
     let file = File::open(&path).map_err(|_| {
@@ -136,12 +145,17 @@ fn cookie() -> Result<u64> {
     Ok(u64::from_ne_bytes(value))
 }
 
-/// The cookie of a namespace, which a thread of its own enters.
 fn cookie_of(namespace: &File) -> Result<u64> {
+    within(namespace, cookie)
+}
+
+/// Runs a function in a network namespace, in a thread of its own. The mounts stay those of this
+/// process.
+fn within<T: Send>(namespace: &File, function: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     thread::scope(|scope| {
         let thread = scope.spawn(|| {
-            sys::enter_netns(namespace)?;
-            cookie()
+            sys::enter_netns(namespace).context("cannot enter its network namespace")?;
+            function()
         });
         thread
             .join()
@@ -149,8 +163,22 @@ fn cookie_of(namespace: &File) -> Result<u64> {
     })
 }
 
-/// Runs a function in a network namespace, in a thread of its own. The mounts stay those of this
-/// process.
+/// Runs a function in each network namespace that has a name or a process, first in that of this
+/// process, and leaves out those that this process may not enter.
+pub fn each<T: Send>(function: impl Fn() -> T + Sync) -> Vec<(String, T)> {
+    let mut seen = HashSet::new();
+    let run = |path: &Path| match path == Path::new(OWN) {
+        // This needs no capability.
+        true => Some(function()),
+        false => within(&File::open(path).ok()?, || Ok(function())).ok(),
+    };
+    files()
+        .filter(|path| inode(path).is_some_and(|inode| seen.insert(inode)))
+        .filter_map(|path| Some((name_of(&path), run(&path)?)))
+        .collect()
+}
+
+/// Runs a function in a network namespace that an event names.
 pub fn run<T: Send>(id: Id, function: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     // This needs no capability.
     if cookie()? == id.cookie {
@@ -158,16 +186,10 @@ pub fn run<T: Send>(id: Id, function: impl FnOnce() -> Result<T> + Send) -> Resu
     }
     let gone = || anyhow!("its network namespace is gone, or has neither a name nor a process");
     let (_, file) = open(id.inode).ok_or_else(gone)?;
-    thread::scope(|scope| {
-        let thread = scope.spawn(move || {
-            sys::enter_netns(&file).context("cannot enter its network namespace")?;
-            if cookie()? != id.cookie {
-                bail!(gone());
-            }
-            function()
-        });
-        thread
-            .join()
-            .unwrap_or_else(|_| Err(anyhow!("a thread panicked")))
+    within(&file, || {
+        if cookie()? != id.cookie {
+            bail!(gone());
+        }
+        function()
     })
 }

@@ -46,8 +46,16 @@ check "command: doctor: its events" \
 ip6t_verdict: not there: ip6_tables is not loaded
 ipt_verdict: present
 nft_verdict: not there: nf_tables is not loaded"
-check "command: doctor: the tables of iptables" "$(iptverdict doctor | sed -n 's/^tables of iptables (legacy) here: //p')" \
-	"ip mangle"
+ip netns add router
+in_net router ip6tables-legacy -t raw -L -n >/dev/null
+in_net router nft add table inet guard
+check "command: doctor: the tables, in each network namespace" "$(iptverdict doctor | grep '^tables')" \
+	"tables in host: iptables (legacy): ip mangle
+tables in router: iptables (legacy): ip6 raw; nftables: inet guard"
+check "command: doctor: without privilege" \
+	"$(setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all --inh-caps=-all "$COMMAND" doctor | grep '^tables')" \
+	"tables in host: nftables: unknown: nft: Operation not permitted (you must be root)"
+ip netns del router
 check "command: doctor: which iptables this is" "$(iptverdict doctor | sed -n 's/^iptables: //p')" \
 	"$(iptables -V)"
 

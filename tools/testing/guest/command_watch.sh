@@ -137,6 +137,8 @@ check_fails "command: a prefix that is too long" "10.0.0.0/33: not an address, o
 check_fails "command: addresses of two versions of IP" "^iptverdict: --src and --dst: one is an IPv4" \
 	iptverdict watch --src 10.0.0.1 --dst fd00::1
 check_fails "command: no protocol of this name" "^iptverdict: no protocol nope" iptverdict watch --proto nope
+check_fails "command: no table of this name" "^iptverdict: no table nope: 'iptverdict doctor' shows" \
+	iptverdict watch --table nope
 check_fails "command: no namespace of this name" "^iptverdict: no network namespace nope" \
 	iptverdict watch --netns nope
 check_fails "command: a name that is too long" "longer than 15 bytes" iptverdict watch --in device-with-a-long-name
