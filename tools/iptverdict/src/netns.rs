@@ -164,18 +164,19 @@ fn within<T: Send>(namespace: &File, function: impl FnOnce() -> Result<T> + Send
 }
 
 /// Runs a function in each network namespace that has a name or a process, first in that of this
-/// process, and leaves out those that this process may not enter.
-pub fn each<T: Send>(function: impl Fn() -> T + Sync) -> Vec<(String, T)> {
+/// process, and leaves out those that this process may not enter. Lazy: each may run programs.
+pub fn each<T: Send>(function: impl Fn() -> T + Sync) -> impl Iterator<Item = (String, T)> {
     let mut seen = HashSet::new();
-    let run = |path: &Path| match path == Path::new(OWN) {
-        // This needs no capability.
-        true => Some(function()),
-        false => within(&File::open(path).ok()?, || Ok(function())).ok(),
-    };
     files()
-        .filter(|path| inode(path).is_some_and(|inode| seen.insert(inode)))
-        .filter_map(|path| Some((name_of(&path), run(&path)?)))
-        .collect()
+        .filter(move |path| inode(path).is_some_and(|inode| seen.insert(inode)))
+        .filter_map(move |path| {
+            let result = match path == Path::new(OWN) {
+                // This needs no capability.
+                true => function(),
+                false => within(&File::open(&path).ok()?, || Ok(function())).ok()?,
+            };
+            Some((name_of(&path), result))
+        })
 }
 
 /// Runs a function in a network namespace that an event names.

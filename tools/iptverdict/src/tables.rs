@@ -40,7 +40,7 @@ fn nft() -> Result<Vec<String>> {
 }
 
 /// Those of each network namespace that this process can enter, with the name of the namespace.
-pub fn everywhere() -> Vec<(String, Tables)> {
+pub fn everywhere() -> impl Iterator<Item = (String, Tables)> {
     netns::each(|| Tables {
         legacy: legacy(),
         nft: nft(),
@@ -59,7 +59,7 @@ pub fn check(name: &str) -> Result<()> {
         Ok(nft) => nft.iter().any(has),
         Err(_) => true,
     };
-    if !BUILT_IN.contains(&name) && !everywhere().iter().any(|(_, tables)| may_have(tables)) {
+    if !BUILT_IN.contains(&name) && !everywhere().any(|(_, tables)| may_have(&tables)) {
         bail!("no table {name}: 'iptverdict doctor' shows those that there are");
     }
     Ok(())
