@@ -21,7 +21,7 @@ here=$REPO/tools/testing
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-# in_debian: runs packages/debian.sh in the Debian system of KVER, and prints its TAP.
+# in_debian: runs packages/debian.sh in the Debian system of KVER with our packages.
 in_debian() {
 	# For the variables of this kernel.
 	# shellcheck source=tools/kernel/lib.sh
@@ -39,9 +39,8 @@ in_debian() {
 		(cd "$REPO" && git ls-files | xargs cp --parents --target-directory="$tmp/packages/iptverdict")
 		cp -r "$KBASE" "$tmp/packages/cache/iptverdict"
 	fi
-	"$here/vm/stock-root" || return 1
 	# shellcheck disable=SC2016 # mmdebstrap expands $1
-	stock_system --customize-hook="copy-in $tmp/packages /root" \
+	change "$(installed)" --customize-hook="copy-in $tmp/packages /root" \
 		--customize-hook='chroot "$1" /root/packages/debian.sh >'"$tmp/tap" >/dev/null
 }
 
@@ -56,6 +55,7 @@ check "make dkms-source: writes a tree for each package" trees \
 	"$(sed -n '1s/.*(\(.*\)).*/\1/p' "$REPO/tools/dkms/debian/changelog")"
 export KVER CONFIG=stock
 for KVER in ${STOCK_KERNELS:-$BOOT_KERNELS}; do
+	check "linux-$KVER: the packages install" "$here/vm/stock-disk"
 	rm -f "$tmp/tap"
 	in_debian >"$tmp/log" 2>&1 || tail -n 30 "$tmp/log" | sed 's/^/# /'
 	check "linux-$KVER: the packages were tested in Debian" grep -q '^1\.\.' "$tmp/tap"

@@ -29,15 +29,36 @@ if [[ $KVER == "${KERNELS%% *}" ]]; then
 	debs+=("$PACKAGES"/iptverdict-module-dkms_*.deb)
 fi
 
+# The test modules that need nothing of the series; those of limits.sh use the module.
+stock_modules=("$REPO/tools/testing/bench/ipt_bench.c" "$REPO/tools/testing/guest/modules/xt_busy.c")
+[[ $KVER != "${KERNELS%% *}" ]] ||
+	stock_modules+=("$REPO"/tools/testing/guest/modules/{ipt_counter,iptable_sixth,xt_any_verdict}.c)
+
 # The system without our packages. The name contains a hash of what determines the contents.
 # shellcheck disable=SC2154 # toolbox/lib.sh sets root_options
 stock_root=$CACHE/stock-$KVER-$(cat "$REPO/tools/testing/vm/stock-root" - \
 	<<<"$stock_packages ${root_options[*]}" | sha256sum | cut -c1-12).tar.zst
 
-# stock_system ARGUMENT...: runs mmdebstrap with further arguments, such as hooks, in a copy of the
+# installed: prints the name of the compressed tar of the system with our packages, and with the test
+# modules in /root. It contains a hash of what determines the contents.
+installed() {
+	local hash
+	hash=$({
+		echo "$stock_root"
+		cat "$REPO/tools/testing/vm/stock-disk" "${debs[@]}" "${stock_modules[@]}"
+	} | sha256sum | cut -c1-12)
+	echo "$CACHE/stock-$KVER-installed-$hash.tar.zst"
+}
+
+# unpack TAR: prints a compressed tar.
+unpack() {
+	"$REPO/tools/toolbox/enter" zstd -qdc "$1"
+}
+
+# change TAR ARGUMENT...: runs mmdebstrap with further arguments, such as hooks, in a copy of a
 # system, and prints the result as a tar.
-stock_system() {
+change() {
 	# shellcheck disable=SC2016 # mmdebstrap expands $1
-	"$REPO/tools/toolbox/enter" zstd -qdc "$stock_root" |
-		mmdebstrap --variant=custom --skip=update,cleanup --setup-hook='tar -xC "$1" --exclude="./dev/*"' "$@" '' -
+	unpack "$1" |
+		mmdebstrap --variant=custom --skip=update,cleanup --setup-hook='tar -xC "$1" --exclude="./dev/*"' "${@:2}" '' -
 }

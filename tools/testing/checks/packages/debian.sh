@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # debian.sh: the packages for DKMS in a Debian system whose kernel does not run: what they install,
-# what they reject, and what they leave. Runs as root in a throw-away system, with the packages
-# in the current directory; prints TAP.
+# what they reject, and what they leave. Runs as root in a throw-away system in which they are
+# installed, with the packages, and that of the command, in the current directory; prints TAP.
 
 set -uo pipefail
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive
@@ -37,17 +37,18 @@ prepare() {
 }
 
 # The packages.
-check "$name: the packages install" apt-get install --yes ./*.deb
-# command_works: succeeds if the command runs, and its package has man pages and completions.
+# command_works: succeeds if the command installs and runs, and its package has man pages and
+# completions.
 command_works() {
 	local file
+	apt-get install --yes ./iptverdict_*.deb || return 1
 	iptverdict doctor || return 1
 	for file in man/man1/iptverdict-watch.1.gz bash-completion/completions/iptverdict.bash \
 		zsh/vendor-completions/_iptverdict; do
 		dpkg --listfiles iptverdict | grep -qx "/usr/share/$file" || return 1
 	done
 }
-! compgen -G './iptverdict_*.deb' >/dev/null || check "$name: the command runs" command_works
+! compgen -G './iptverdict_*.deb' >/dev/null || check "$name: the command installs and runs" command_works
 # built: succeeds if the modules are built and take precedence.
 built() {
 	local module
