@@ -22,7 +22,8 @@ make soak                run what takes too long for make test: hours in all. PA
                          boots oracle churn command nets cpus debug locks
                          memory races
 make bench               measure what each way to see verdicts costs and what it loses. PARTS=
-                         selects from cost stock packet lost parallel reading story
+                         selects from cost stock packet throughput latency lost
+                         parallel reading story
 make bench-doc           the same, and update the tables and plots in the documents
 make pictures            make the pictures of iptverdict watch and top in README from a run
 make bench-here          measure the cost on this machine, which must run a patched kernel.

@@ -12,6 +12,12 @@ packet MECHANISM CALLS BEST MEDIAN WORST
     Ticks for a packet through a router; calls of ipt_do_table() per 100 packets.
 lost SITUATION MECHANISM CALLS SEEN MISSES
     Calls made, events seen, and events that the kernel counts as missed.
+throughput RULES MECHANISM RATE
+    Packets a second that the router forwards without a loss, with so many rules more.
+latency MECHANISM LOAD RATE DELIVERED BUSY PINGS LOST MEDIAN P99
+    Load, in per cent of the throughput of off, and in packets a second; delivered, in per cent; the
+    time in which the driver was polled, in per cent; pings, those lost, and the nanoseconds of the
+    others.
 parallel MECHANISM ROUND ONE TWO
     Nanoseconds for the same number of calls per CPU, by one CPU and by two.
 reading POSSIBLE_CPUS NANOSECONDS BYTES
@@ -34,8 +40,9 @@ import subprocess
 import sys
 import time
 
+import load
 import mechanisms
-from mechanisms import BenchError, in_net, read, run, write
+from mechanisms import BenchError, in_net, load_rules, read, run, write
 
 HERE = pathlib.Path(__file__).resolve().parent
 HOSTS = HERE.parent / "selftests/iptverdict/hosts.sh"
@@ -49,6 +56,10 @@ ORIGINALS = (pathlib.Path("/lib/modules", os.uname().release, "kernel"),
 SIZES = {"ipv4": (1, 10, 100, 1000, 10000), "ipv6": (1, 10, 1000), "arp": (1, 10, 100),
          "nft": (1, 10, 100, 1000)}
 STOCK_SIZES = {"ipv4": (10,), "nft": (1, 10, 100)}
+# Rules that the router has besides those of the demonstration; if any, only a few mechanisms are
+# measured. Loads, in per cent of what it carries.
+ROUTERS = (0, 100, 1000)
+LOADS = range(10, 131, 10)
 ROUNDS = 9
 STORY_PPS = 4000
 FIRST_PORT = 5200
@@ -94,7 +105,7 @@ def unload_tables():
 
 
 @contextlib.contextmanager
-def tables(built, name):
+def tables(built, name, bench=True):
     """Loads the tables that build-bench has built in DIR/name, and the bench module."""
     unload_tables()
     run("modprobe", "x_tables")
@@ -106,7 +117,8 @@ def tables(built, name):
         if len(paths) != 1:
             raise BenchError(f"{built / name}: has no {table}.ko: run build-bench")
         run("insmod", str(paths[0]))
-    run("insmod", str(built / "module/ipt_bench.ko"))
+    if bench:
+        run("insmod", str(built / "module/ipt_bench.ko"))
     try:
         yield
     finally:
@@ -126,14 +138,6 @@ def nft_ruleset(count):
                       "type filter hook input priority 0; policy accept;", *rules, "}", "}", ""])
 
 
-def restore(net, command, text):
-    """Loads a ruleset."""
-    done = subprocess.run(["nsenter", f"--net=/run/netns/{net}", command], input=text, text=True,
-                          capture_output=True, check=False)
-    if done.returncode:
-        raise BenchError(f"{command}: {done.stderr.strip()}", done.stderr)
-
-
 @contextlib.contextmanager
 def rule_nets(sizes, families=("ipv4",)):
     """Makes a network namespace for each size, whose filter tables have so many rules. Yields
@@ -147,9 +151,9 @@ def rule_nets(sizes, families=("ipv4",)):
                 if size not in SIZES[family]:
                     continue
                 if family == "ipv4":
-                    restore(nets[size], "iptables-legacy-restore", ruleset(size, "192.0.2."))
+                    load_rules(nets[size], ruleset(size, "192.0.2."), "iptables-legacy-restore")
                 elif family == "ipv6":
-                    restore(nets[size], "ip6tables-legacy-restore", ruleset(size, "2001:db8::"))
+                    load_rules(nets[size], ruleset(size, "2001:db8::"), "ip6tables-legacy-restore")
                 elif family == "nft":
                     mechanisms.load_nft(nets[size], nft_ruleset(size))
                 else:
@@ -414,6 +418,36 @@ def part_parallel(built, names):
             order = order[3:] + order[:3]
 
 
+def part_throughput(built, names):
+    """The load that the router carries without a loss: exact under QEMU's -icount."""
+    for version, attached in (("unpatched", ["unpatched"]),
+                              ("patched", ["off", *(names or mechanisms.LOAD)])):
+        with tables(built, version, bench=False):
+            for rules in ROUTERS:
+                with load.router(built / "module/ipt_load.ko", rules):
+                    for name in attached:
+                        if rules and name not in ("unpatched", "off", *mechanisms.FEW):
+                            continue
+                        with_mechanism(built, "throughput", name, (load.NET,),
+                                       lambda state, of=rules:
+                                       row("throughput", of, state.name, load.throughput()))
+
+
+def latency(state, full):
+    """Measures the router at each load, in per cent of its throughput."""
+    for share in LOADS:
+        rate = full * share // 100
+        row("latency", state.name, share, rate, *load.latency(rate))
+
+
+def part_latency(built, names):
+    """How long packets take through the loaded router: exact under QEMU's -icount."""
+    with tables(built, "patched", bench=False), load.router(built / "module/ipt_load.ko", 0):
+        full = load.throughput()
+        for name in ("off", *(names or mechanisms.FEW)):
+            with_mechanism(built, "latency", name, (load.NET,), lambda state: latency(state, full))
+
+
 def part_reading(_built, _names):
     """How long a read of stats takes, and what the module allocates per CPU."""
     tracing = pathlib.Path("/sys/kernel/tracing")
@@ -546,7 +580,7 @@ def part_story(built, _names):
         run("modinfo", "iptverdict")
         known.append("iptverdict")
     with three_hosts():
-        restore("router", "iptables-legacy-restore", ruleset(10, "192.0.2.", "FORWARD"))
+        load_rules("router", ruleset(10, "192.0.2.", "FORWARD"), "iptables-legacy-restore")
         for table in ("raw", "mangle", "nat"):
             hosts("ipt", "router", "-t", table, "-L", "-n")
         for number in range(3):

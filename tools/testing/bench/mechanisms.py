@@ -61,12 +61,24 @@ COMMAND = {
     "watch-port": ("watch", "--all", "--port", "4711"),
     "top": ("top", "--once", "--interval", "3600"),
 }
-# The sample drops.bt, and without its filter: the bench has no drops.
-TOOLS = [*COMMAND, "drops.bt", "drops.bt-all"]
+# Scripts of bpftrace: the sample drops.bt, and without its filter, as the bench has no drops; and
+# what an operator's agent does, by a kretprobe and by the event.
+SAMPLE = "drops.bt"
+SCRIPTS = {
+    SAMPLE: None,
+    SAMPLE + "-all": None,
+    "bpftrace-raw_tp": "rawtracepoint:ipt_verdict { @[arg4 & 0xff] = count(); }",
+    "bpftrace-kretprobe": "kretprobe:ipt_do_table { @[retval & 0xff] = count(); }",
+}
+TOOLS = [*COMMAND, *SCRIPTS]
 # Only their cost is measured: nftrace and counter are part of the ruleset.
 NFT_COST = ["nftrace@nft", "counter@nft", *(name + "@nft" for name in COMMAND)]
 NFT = ["iptverdict", "c_ref", *(name for name in OTHER_FAMILIES if name.endswith("@nft")),
        *NFT_COST]
+# With a loaded router, and those of which each measurement of it is made.
+LOAD = ["iptverdict", "c_ref", *BPF, "bpftrace-raw_tp", "bpftrace-kretprobe", "event", "perf",
+        "TRACE", "watch", "top"]
+FEW = ["iptverdict", "raw_tp", "fexit", "kretprobe", "bpftrace-raw_tp", "bpftrace-kretprobe"]
 PLAIN = ["iptverdict", "c_ref", *BPF, "event", "perf", "TRACE"]
 ALL = [*PLAIN, *(name + "+count" for name in BPF)]
 # Removes the table of the bench.
@@ -221,7 +233,8 @@ def attach_perf(state, _built, undo):
 
 
 def attach_trace(state, _built, undo):
-    """Marks all packets as the target TRACE does, and logs the trace with tcpdump."""
+    """Logs the trace of packets with tcpdump. Marks all packets of the bench module as the target
+    TRACE does, or lets a rule mark the packets of a network namespace."""
     run("modprobe", "nfnetlink_log")
     state.listeners = {}
     # A network namespace has its own logger, which gets no packets of others.
@@ -235,8 +248,14 @@ def attach_trace(state, _built, undo):
                              stdout=errors, stderr=errors)
         wait_for_tcpdump(process, log)
         state.listeners[net] = process
-    undo.callback(write, PARAMETERS / "trace", 0)
-    write(PARAMETERS / "trace", 1)
+    if PARAMETERS.exists():
+        undo.callback(write, PARAMETERS / "trace", 0)
+        write(PARAMETERS / "trace", 1)
+        return
+    for net in state.nets:
+        rule = ("PREROUTING", "-j", "TRACE")
+        in_net(net, "iptables-legacy", "-t", "raw", "-I", *rule)
+        undo.callback(in_net, net, "iptables-legacy", "-t", "raw", "-D", *rule)
 
 
 def wait_for_tcpdump(process, log):
@@ -289,19 +308,23 @@ def attach_command(state, _built, undo):
 
 
 def attach_bpftrace(state, _built, undo):
-    """Starts the sample drops.bt, without its filter for drops.bt-all."""
-    script = read(SAMPLES / "drops.bt")
-    if state.name == "drops.bt-all":
+    """Starts a script of bpftrace, and waits until it has attached all its probes."""
+    script = SCRIPTS[state.name] or read(SAMPLES / SAMPLE)
+    if state.name == SAMPLE + "-all":
         script = re.sub("^/ args.verdict == 0 /\n", "", script, count=1, flags=re.M)
-    (state.work / "script.bt").write_text(script, encoding="utf-8")
-    process = listen(undo, "bpftrace", str(state.work / "script.bt"), stdout=subprocess.DEVNULL)
+    # BEGIN runs when all other probes are attached.
+    (state.work / "script.bt").write_text(
+        'BEGIN { printf("attached\\n"); }\n' + script, encoding="utf-8")
+    log = state.work / "bpftrace.log"
+    with open(log, "wb") as out:
+        process = listen(undo, "bpftrace", "-B", "line", str(state.work / "script.bt"),
+                         stdout=out, stderr=out)
 
     def attached():
         if process.poll() is not None:
-            raise BenchError(f"bpftrace ended with status {process.returncode}")
-        return any(event["pid"] == process.pid and event.get("tracepoint") == "ipt_verdict"
-                   for event in bpftool("perf", "show"))
-    wait_until(attached, "bpftrace has not attached")
+            raise failure("bpftrace", read(log), process.returncode)
+        return "attached\n" in read(log)
+    wait_until(attached, "bpftrace has not attached its probes")
 
 
 def attach_counter(state, _built, undo):
@@ -312,12 +335,17 @@ def attach_counter(state, _built, undo):
         undo.callback(load_nft, net, FRESH + before)
 
 
-def load_nft(net, ruleset):
-    """Loads a ruleset of nftables."""
-    done = subprocess.run(["nsenter", f"--net=/run/netns/{net}", "nft", "-f", "-"],
+def load_rules(net, ruleset, *command):
+    """Loads a ruleset with a command that reads it."""
+    done = subprocess.run(["nsenter", f"--net=/run/netns/{net}", *command],
                           input=ruleset, text=True, capture_output=True, check=False)
     if done.returncode:
-        raise failure("nft", done.stdout + done.stderr, done.returncode)
+        raise failure(command[0], done.stdout + done.stderr, done.returncode)
+
+
+def load_nft(net, ruleset):
+    """Loads a ruleset of nftables."""
+    load_rules(net, ruleset, "nft", "-f", "-")
 
 
 def attach_bpf(state, built, undo):
@@ -379,7 +407,7 @@ def pinned_link():
 ATTACH = {"unpatched": attach_nothing, "off": attach_nothing, "iptverdict": attach_module,
           "c_ref": attach_reference, "event": attach_event, "perf": attach_perf,
           "TRACE": attach_trace, "nftrace@nft": attach_nftrace, "counter@nft": attach_counter,
-          "BPF": attach_bpf, "drops.bt": attach_bpftrace, "drops.bt-all": attach_bpftrace,
+          "BPF": attach_bpf, **dict.fromkeys(SCRIPTS, attach_bpftrace),
           **{name + of: attach_command for name in COMMAND for of in ("", "@nft")}}
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """report.py DIR: from the measurements in DIR/*.tsv, writes results.json, the tables bench.md,
-summary.md, cost.rst and cost-nft.rst, and the plots.
+load.md, summary.md, cost.rst and cost-nft.rst, and the plots.
 
 report.py --into DOCUMENT FILE: replaces the text between the lines "bench: FILE" and "end of
 bench" of a document, which are comments there, with FILE."""
@@ -22,6 +22,8 @@ COLUMNS = {
     "packet": "mechanism calls best median worst",
     "lost": "situation mechanism calls seen misses",
     "parallel": "mechanism round one two",
+    "throughput": "rules mechanism rate",
+    "latency": "mechanism load rate delivered busy pings lost median p99",
     "reading": "possible_cpus nanoseconds bytes",
     "story": "kernel cpus mechanism round softirq median p99 unanswered sent arrived",
     "skipped": "part mechanism reason",
@@ -264,6 +266,41 @@ def parallel_table(results):
               for name, of in rows.items()], ["mechanism", "median", "spread"])
 
 
+def throughput_table(results):
+    """Prints the throughput without a loss, by mechanism and number of rules."""
+    print("### The load that a router carries\n")
+    print("Packets a second that the router forwards without a loss (RFC 2544, 26.1), with the\n"
+          "ruleset of the demonstration, and with 100 and 1,000 rules more; the share of off.\n"
+          "One CPU of 10^9 instructions a second; frames of 64 bytes; a ring of 1,024; trials of\n"
+          "a second; to half a per cent.\n")
+    rates = {}
+    for row in results["throughput"]:
+        rates.setdefault(row["mechanism"], {})[row["rules"]] = row["rate"]
+    sizes = sorted(rates["off"])
+    markdown([[label(name), *(cell for n in sizes for cell in (
+        (f"{of[n]:,}", f"{100 * of[n] / rates['off'][n]:.1f} %") if n in of else ("-", "-")))]
+              for name, of in rates.items()],
+             ["mechanism", *(head for n in sizes for head in (f"+{n:,} rules", "share"))])
+
+
+def latency_table(results):
+    """Prints the round trip of pings through the loaded router."""
+    print("### Latency under load\n")
+    print("The same router, offered packets at a rate in per cent of the throughput of off; 100 a\n"
+          "second are pings. The 99th percentile of their round trip, from the arrival of the\n"
+          "request at the ring to the reply, in milliseconds; in brackets, the packets delivered,\n"
+          "where they are not all.\n")
+    found = {}
+    for row in results["latency"]:
+        found.setdefault(row["load"], {})[row["mechanism"]] = row
+    names = list(next(iter(found.values())))
+    markdown([[f"{load} %", f"{next(iter(of.values()))['rate']:,}", *(
+        f"{of[name]['p99'] / 1e6:.2f}" + (f" ({of[name]['delivered']:.0f} %)"
+                                          if of[name]["delivered"] < 100 else "")
+        if name in of else "-" for name in names)] for load, of in found.items()],
+             ["load", "packets a second", *map(label, names)])
+
+
 def reading_table(results):
     """Prints the duration of a read, by the number of possible CPUs."""
     print("### Reading the counters\n")
@@ -324,6 +361,7 @@ def summary(results):
 TABLES = {"cost": cost_table, "stock": stock_table, "time": time_table,
           "packet": packet_table, "lost": lost_table,
           "parallel": parallel_table, "reading": reading_table, "story": story_table}
+LOAD_TABLES = {"throughput": throughput_table, "latency": latency_table}
 
 
 BLUE, ORANGE, GREY = "#1f4e79", "#e08214", "#b8b8b8"
@@ -420,6 +458,33 @@ def plot_parallel(results, axes):
     label_rows(axes, names, "calls by two CPUs for each call by one: median and range")
 
 
+def plot_throughput(results, axes):
+    """Draws the throughput without a loss."""
+    rates = {row["mechanism"]: row["rate"] for row in results["throughput"] if row["rules"] == 0}
+    names = sorted((name for name in rates if name not in ("unpatched", "off")),
+                   key=rates.get, reverse=True)
+    bars(axes, names, {"": [round(100 * rates[name] / rates["off"], 1) for name in names]},
+         "packets a second that a router forwards without a loss, in per cent of off")
+
+
+def plot_latency(results, axes):
+    """Draws the 99th percentile of pings against the offered load."""
+    found = by_mechanism(results["latency"])
+    styles = ("-", "--", "-.", ":", (0, (1, 3)), (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
+    axes.set_yscale("log")
+    for (name, rows), style, marker in zip(found.items(), styles, "os^vDPX"):
+        axes.plot([row["rate"] / 1000 for row in rows], [row["p99"] / 1e6 for row in rows],
+                  linestyle=style, marker=marker, markersize=5, label=label(name),
+                  color=BLUE if name in ("off", "iptverdict") else
+                  ORANGE if "kretprobe" in name else "#666666")
+    axes.set_xlabel("offered load, in 1,000 packets a second")
+    axes.set_ylabel("99th percentile of ping through the router, in ms (logarithmic)")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#dddddd", linewidth=0.6)
+    legend_above(axes)
+
+
 def plot_story(results, axes):
     """Draws the share of softirqs."""
     found = stories(results)
@@ -431,7 +496,8 @@ def plot_story(results, axes):
          "per cent of the CPUs' time in softirqs")
 
 
-PLOTS = {"cost": plot_cost, "packet": plot_packet, "parallel": plot_parallel, "story": plot_story}
+PLOTS = {"cost": plot_cost, "packet": plot_packet, "throughput": plot_throughput,
+         "latency": plot_latency, "parallel": plot_parallel, "story": plot_story}
 
 
 def plot(results, directory):
@@ -460,6 +526,19 @@ def printing_to(directory, name):
             yield
 
 
+def print_tables(tables, results, conditions):
+    """Prints those of the tables for which there are measurements, and the conditions."""
+    for kind, table in tables.items():
+        if kind in results:
+            table(results)
+    for row in results.get("skipped", []):
+        if row["part"] in tables:
+            print(f"Not measured: {row['part']}, {row['mechanism']}: {row['reason']}\n")
+    if any(kind in results for kind in tables):
+        print("Measured on: " + "; ".join(f"{key}: {value}" for key, value in conditions.items())
+              + ".")
+
+
 def report(directory):
     """Writes all that DIR's measurements yield."""
     results = read(directory)
@@ -468,14 +547,9 @@ def report(directory):
     with printing_to(directory, "results.json"):
         print(json.dumps({"conditions": conditions, **results}, indent=1))
 
-    with printing_to(directory, "bench.md"):
-        for kind, table in TABLES.items():
-            if kind in results:
-                table(results)
-        for row in results.get("skipped", []):
-            print(f"Not measured: {row['part']}, {row['mechanism']}: {row['reason']}\n")
-        print("Measured on: " + "; ".join(f"{key}: {value}" for key, value in conditions.items())
-              + ".")
+    for name, tables in (("bench.md", TABLES), ("load.md", LOAD_TABLES)):
+        with printing_to(directory, name):
+            print_tables(tables, results, conditions)
     if "cost" in results:
         if "lost" in results and "iptverdict" in call_costs(results):
             with printing_to(directory, "summary.md"):
