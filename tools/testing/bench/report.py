@@ -295,7 +295,7 @@ def latency_table(results):
         found.setdefault(row["load"], {})[row["mechanism"]] = row
     names = list(next(iter(found.values())))
     markdown([[f"{load} %", f"{next(iter(of.values()))['rate']:,}", *(
-        f"{of[name]['p99'] / 1e6:.2f}" + (f" ({of[name]['delivered']:.0f} %)"
+        f"{of[name]['p99'] / 1e6:.2f}" + (f" ({of[name]['delivered']:.1f} %)"
                                           if of[name]["delivered"] < 100 else "")
         if name in of else "-" for name in names)] for load, of in found.items()],
              ["load", "packets a second", *map(label, names)])
