@@ -75,7 +75,7 @@ TOOLS = [*COMMAND, *SCRIPTS]
 NFT_COST = ["nftrace@nft", "counter@nft", *(name + "@nft" for name in COMMAND)]
 NFT = ["iptverdict", "c_ref", *(name for name in OTHER_FAMILIES if name.endswith("@nft")),
        *NFT_COST]
-# With a loaded router, and those of which each measurement of it is made.
+# What is measured with a loaded router, and what is measured at each load and with each ruleset.
 LOAD = ["iptverdict", "c_ref", *BPF, "bpftrace-raw_tp", "bpftrace-kretprobe", "event", "perf",
         "TRACE", "watch", "top"]
 FEW = ["iptverdict", "raw_tp", "fexit", "kretprobe", "bpftrace-raw_tp", "bpftrace-kretprobe"]
