@@ -64,11 +64,12 @@ COMMAND = {
 # Scripts of bpftrace: the sample drops.bt, and without its filter, as the bench has no drops; and
 # what an operator's agent does, by a kretprobe and by the event.
 SAMPLE = "drops.bt"
+HEADING = 'BEGIN { printf("VERDICT PACKETS\\n"); } '
 SCRIPTS = {
     SAMPLE: None,
     SAMPLE + "-all": None,
-    "bpftrace-raw_tp": "rawtracepoint:ipt_verdict { @[arg4 & 0xff] = count(); }",
-    "bpftrace-kretprobe": "kretprobe:ipt_do_table { @[retval & 0xff] = count(); }",
+    "bpftrace-raw_tp": HEADING + "rawtracepoint:ipt_verdict { @[arg4 & 0xff] = count(); }",
+    "bpftrace-kretprobe": HEADING + "kretprobe:ipt_do_table { @[retval & 0xff] = count(); }",
 }
 TOOLS = [*COMMAND, *SCRIPTS]
 # Only their cost is measured: nftrace and counter are part of the ruleset.
@@ -312,9 +313,7 @@ def attach_bpftrace(state, _built, undo):
     script = SCRIPTS[state.name] or read(SAMPLES / SAMPLE)
     if state.name == SAMPLE + "-all":
         script = re.sub("^/ args.verdict == 0 /\n", "", script, count=1, flags=re.M)
-    # BEGIN runs when all other probes are attached.
-    (state.work / "script.bt").write_text(
-        'BEGIN { printf("attached\\n"); }\n' + script, encoding="utf-8")
+    (state.work / "script.bt").write_text(script, encoding="utf-8")
     log = state.work / "bpftrace.log"
     with open(log, "wb") as out:
         process = listen(undo, "bpftrace", "-B", "line", str(state.work / "script.bt"),
@@ -323,7 +322,8 @@ def attach_bpftrace(state, _built, undo):
     def attached():
         if process.poll() is not None:
             raise failure("bpftrace", read(log), process.returncode)
-        return "attached\n" in read(log)
+        # BEGIN prints it, when all other probes are attached.
+        return re.search("^(TABLE|VERDICT) ", read(log), re.M)
     wait_until(attached, "bpftrace has not attached its probes")
 
 

@@ -136,9 +136,9 @@ def command_table(results):
           "costs more than others. watch: watch --all, which reports the packet; watch-drops:\n"
           "watch, which passes over it, as it is accepted; watch-src, watch-port: watch --all\n"
           "--src or --port, which pass over it; top counts it. drops.bt: the sample for\n"
-          "bpftrace, which passes over the packet; drops.bt-all: it prints it. bpftrace-raw_tp and\n"
-          "bpftrace-kretprobe: a script of one line that counts verdicts. TRACE and nftrace trace\n"
-          "all packets.\n")
+          "bpftrace, which passes over the packet; drops.bt-all: it prints it; bpftrace-raw_tp,\n"
+          "bpftrace-kretprobe: scripts of one line that count verdicts. TRACE and nftrace trace all\n"
+          "packets.\n")
     markdown([[name, *(f"{cost[name][n] - cost['off'][n]:+}" if name in cost else "-"
                        for cost in costs.values() for n in (10, 1000))] for name in names],
              ["command", *(f"{of}, {n:,} rules" for of in costs for n in (10, 1000))])
