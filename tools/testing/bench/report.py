@@ -137,8 +137,8 @@ def command_table(results):
           "watch, which passes over it, as it is accepted; watch-src, watch-port: watch --all\n"
           "--src or --port, which pass over it; top counts it. drops.bt: the sample for\n"
           "bpftrace, which passes over the packet; drops.bt-all: it prints it; bpftrace-raw_tp,\n"
-          "bpftrace-kretprobe: scripts of one line that count verdicts. TRACE and nftrace trace all\n"
-          "packets.\n")
+          "bpftrace-kretprobe: scripts of one line that count verdicts. TRACE and nftrace\n"
+          "trace all packets.\n")
     markdown([[name, *(f"{cost[name][n] - cost['off'][n]:+}" if name in cost else "-"
                        for cost in costs.values() for n in (10, 1000))] for name in names],
              ["command", *(f"{of}, {n:,} rules" for of in costs for n in (10, 1000))])
