@@ -106,7 +106,8 @@ def unload_tables():
 
 @contextlib.contextmanager
 def tables(built, name, bench=True):
-    """Loads the tables that build-bench has built in DIR/name, and the bench module."""
+    """Loads the tables that build-bench has built in DIR/name, and, if bench is set, the bench
+    module."""
     unload_tables()
     run("modprobe", "x_tables")
     # May be built in.
