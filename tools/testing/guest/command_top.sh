@@ -59,6 +59,17 @@ check "command: top: --by sources counts by address" \
 $client6 router"
 rmmod iptverdict
 
+# All that the client can send.
+start full top --json --interval 600
+in_net client "$here/send.py" $server 7 10 --count 100000
+settle
+stop full
+check "command: top: counts each of 100,000 drops" \
+	"$(shown full netns verdict packets rule | sort | tr '\t' ' ')" \
+	"router ACCEPT 100000 policy
+router DROP 100000 #1 -A inner -p udp -m udp --dport 7 -j DROP"
+check "command: top: does not say that it lost any" "$(sed 1d "$work/full.err")" ""
+
 # The screen.
 # screen: prints what the terminal shows.
 screen() {
