@@ -23,7 +23,7 @@ make soak                run what takes too long for make test: hours in all. PA
                          memory races
 make bench               measure what each way to see verdicts costs and what it loses. PARTS=
                          selects from cost stock packet throughput latency lost
-                         parallel reading story
+                         parallel reading old scaling
 make bench-doc           the same, and update the tables and plots in the documents
 make pictures            make the pictures of iptverdict watch and top in README from a run
 make bench-here          measure the cost on this machine, which must run a patched kernel.

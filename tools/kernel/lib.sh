@@ -19,11 +19,11 @@ KERNEL_SUITES="trixie trixie-backports bookworm"
 # The kernels of Debian for which there are packages for DKMS.
 DKMS_KERNELS="7.3 6.12 6.1"
 
-# Debian's own kernel that make bench compares with: the last one in which all
-# kretprobes share a lock.
+# Debian's own kernel that make bench compares with: the last one in which the calls of a
+# kretprobe share a lock.
 STOCK_KVER=5.10
 STOCK_SUITE=bullseye
-STOCK_ROOT=$CACHE/image-$STOCK_KVER
+STOCK_ROOT=$CACHE/debian-$STOCK_KVER
 
 # kmake ARGS: runs make in the kernel tree of this clone. In the toolbox only.
 kmake() {

@@ -22,9 +22,8 @@ parallel MECHANISM ROUND ONE TWO
     Nanoseconds for the same number of calls per CPU, by one CPU and by two.
 reading POSSIBLE_CPUS NANOSECONDS BYTES
     Duration of a read of stats; memory that the module allocates per CPU.
-story KERNEL CPUS MECHANISM ROUND SOFTIRQ_SHARE PING_MEDIAN PING_P99 LOST_PINGS SENT ARRIVED
-    Softirqs, in per cent of the time of all CPUs; milliseconds; pings without an answer;
-    packets of the flood.
+scaling KERNEL MECHANISM ROUND ONE TWO
+    Packets a second that the overloaded router forwards by one CPU, and by two.
 skipped PART MECHANISM REASON
     A measurement that was not possible."""
 
@@ -34,8 +33,6 @@ import json
 import os
 import pathlib
 import re
-import signal
-import statistics
 import subprocess
 import sys
 import time
@@ -61,8 +58,8 @@ STOCK_SIZES = {"ipv4": (10,), "nft": (1, 10, 100)}
 ROUTERS = (0, 100, 1000)
 LOADS = range(10, 131, 10)
 ROUNDS = 9
-STORY_PPS = 4000
-FIRST_PORT = 5200
+# What is measured on the old kernel.
+OLD = ("off", "bpftrace-kretprobe")
 
 
 def row(*columns):
@@ -260,11 +257,11 @@ def part_here(built, names):
         run("rmmod", "ipt_bench")
 
 
-def lost(state, situation, call, name=None):
+def lost(state, situation, call, name):
     """Makes calls, and compares their number with the events that were seen."""
     calls = call()
     events = mechanisms.seen(state)
-    row("lost", situation, name or state.name, calls, events, mechanisms.misses(state))
+    row("lost", situation, name, calls, events, mechanisms.misses(state))
 
 
 def nested():
@@ -317,25 +314,22 @@ table ip bench {
 """
 
 
-def lost_nft(built, names):
-    """Which events of nftables a mechanism loses."""
-    with tables(built, "patched"), rule_nets((1,), ("nft",)) as nets, three_hosts():
-        mechanisms.load_nft("router", NESTED)
-        hosts("settle")
-        write(mechanisms.PARAMETERS / "calls", 1000)
-        situations = {
-            "plain": lambda: int(in_net(nets[1], "cat", str(FILES / "plain_nft"))),
-            "kprobed": lambda: int(in_net(nets[1], "cat", str(FILES / "kprobed_nft"))),
-            "nested": nested_nft,
-        }
-        for name in mechanisms.nft(names):
-            if name in mechanisms.NFT_COST:
-                continue
-            for situation, call in situations.items():
-                shown = name.partition("@")[0] + "@nft"
-                with_mechanism(built, "lost", name, (),
+def in_situations(built, names, situations, nets, suffix=""):
+    """Which events mechanisms lose: situations are functions that make calls. The rows have the
+    names with this suffix."""
+    for name in names:
+        for situation, call in situations.items():
+            # TRACE sees packets that a rule has marked, not all.
+            if (name, situation) != ("TRACE", "nested"):
+                shown = name.removesuffix(suffix) + suffix
+                with_mechanism(built, "lost", name, nets,
                                lambda state, of=situation, call=call, shown=shown:
                                lost(state, of, call, shown))
+
+
+def calls_of(net, name):
+    """Returns a function that makes the calls of a file of the bench module in a namespace."""
+    return lambda: int(in_net(net, "cat", str(FILES / name)))
 
 
 def part_lost(built, names):
@@ -347,18 +341,18 @@ def part_lost(built, names):
               "-j", "TEE", "--gateway", variable("server"))
         hosts("settle")
         write(mechanisms.PARAMETERS / "calls", 1000)
-        situations = {
-            "plain": lambda: int(in_net(nets[1], "cat", str(FILES / "plain"))),
-            "kprobed": lambda: int(in_net(nets[1], "cat", str(FILES / "kprobed"))),
-            "nested": nested,
-        }
-        for name in names or mechanisms.PLAIN:
-            for situation, call in situations.items():
-                # TRACE sees packets that a rule has marked, not all.
-                if (name, situation) != ("TRACE", "nested"):
-                    with_mechanism(built, "lost", name, nets.values(),
-                                   lambda state, of=situation, call=call: lost(state, of, call))
-    lost_nft(built, names)
+        in_situations(built, names or mechanisms.PLAIN,
+                      {"plain": calls_of(nets[1], "plain"),
+                       "kprobed": calls_of(nets[1], "kprobed"), "nested": nested}, nets.values())
+    with tables(built, "patched"), rule_nets((1,), ("nft",)) as nets, three_hosts():
+        mechanisms.load_nft("router", NESTED)
+        hosts("settle")
+        write(mechanisms.PARAMETERS / "calls", 1000)
+        in_situations(built, [name for name in mechanisms.nft(names)
+                              if name not in mechanisms.NFT_COST],
+                      {"plain": calls_of(nets[1], "plain_nft"),
+                       "kprobed": calls_of(nets[1], "kprobed_nft"), "nested": nested_nft},
+                      (), "@nft")
 
 
 def traversals():
@@ -471,127 +465,35 @@ def part_reading(_built, _names):
     run("rmmod", "iptverdict")
 
 
-@contextlib.contextmanager
-def bpftrace():
-    """Counts verdicts by a kretprobe, as an operator's agent would."""
-    def probed():
-        if agent.poll() is not None:
-            raise BenchError(f"bpftrace ended with status {agent.returncode}")
-        return any("ipt_do_table" in read(name) for name in
-                   ("/sys/kernel/debug/kprobes/list", "/sys/kernel/tracing/enabled_functions")
-                   if os.path.exists(name))
+def part_old(built, _names):
+    """Throughput and latency on the old kernel, with its own tables."""
+    def measure(state):
+        row("throughput", 0, state.name, load.throughput())
+        latency(state, full)
+
+    with load.router(built / "old/ipt_load.ko", 0):
+        full = load.throughput()
+        for name in OLD:
+            with_mechanism(built, "old", name, (load.NET,), measure)
+
+
+def scaling(state, number):
+    """Measures the overloaded router with one CPU, then with two."""
+    row("scaling", os.uname().release, state.name, number,
+        *(round(load.overload(cpus, seconds=1)) for cpus in (1, 2)))
+
+
+def part_scaling(built, _names):
+    """How much more two CPUs forward than one. The old kernel has its own tables."""
+    ours = os.uname().release.startswith(os.environ["KVER"])
     with contextlib.ExitStack() as undo:
-        agent = mechanisms.listen(
-            undo, "bpftrace", "-e", "kretprobe:ipt_do_table { @[retval & 0xff] = count(); }",
-            stdout=subprocess.DEVNULL)
-        mechanisms.wait_until(probed, "bpftrace has not attached its kretprobe")
-        yield
-
-
-def listening(ports):
-    """Returns whether TCP sockets on the server listen on these ports."""
-    sockets = in_net("server", "cat", "/proc/net/tcp", "/proc/net/tcp6")
-    found = {int(port, 16) for port in re.findall(r": [0-9A-F]+:([0-9A-F]{4}) \S+ 0A ", sockets)}
-    return found >= set(ports)
-
-
-def datagrams(host, counter):
-    """Returns a counter of UDP on a host."""
-    names, values = (line.split() for line in in_net(host, "cat", "/proc/net/snmp").splitlines()
-                     if line.startswith("Udp:"))
-    return int(values[names.index(counter)])
-
-
-def sent_and_arrived():
-    """Returns the number of datagrams that the client has sent and the server has received."""
-    return datagrams("client", "OutDatagrams"), datagrams("server", "InDatagrams")
-
-
-@contextlib.contextmanager
-def flood(cpus, server):
-    """Every CPU sends datagrams at the same rate. Yields the senders when they have sent for
-    about a second."""
-    ports = range(FIRST_PORT, FIRST_PORT + cpus)
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with contextlib.ExitStack() as undo:
-        for port in ports:
-            mechanisms.listen(undo, "nsenter", "--net=/run/netns/server", "iperf3", "--server",
-                              "--one-off", "--port", str(port), **quiet)
-        mechanisms.wait_until(lambda: listening(ports), "iperf3 does not listen")
-        _, before = sent_and_arrived()
-        senders = [mechanisms.listen(
-            undo, "nsenter", "--net=/run/netns/client", "taskset", "--cpu-list", str(cpu),
-            "iperf3", "--client", server, "--port", str(port), "--udp", "--length", "100",
-            "--bitrate", str(STORY_PPS * 800), "--time", "600", **quiet)
-                   for cpu, port in enumerate(ports)]
-
-        def flooding():
-            if any(sender.poll() is not None for sender in senders):
-                raise BenchError("iperf3 has ended")
-            return sent_and_arrived()[1] - before >= cpus * STORY_PPS
-        mechanisms.wait_until(flooding, "the flood does not arrive")
-        try:
-            yield senders
-        finally:
-            for sender in senders:
-                sender.kill()
-
-
-def ping(server, *options):
-    """Pings the server every 10 ms. Returns what ping printed."""
-    return subprocess.run(["nsenter", "--net=/run/netns/client", "ping", "-i", "0.01", *options,
-                           server], capture_output=True, text=True, check=False).stdout
-
-
-def softirq_share(before, after):
-    """Returns the share of softirqs, in per cent, between two first lines of /proc/stat."""
-    times = [int(b) - int(a) for a, b in zip(before.split()[1:9], after.split()[1:9])]
-    return 100 * times[6] / sum(times)
-
-
-def story(name, number):
-    """Forwards the flood of all CPUs while a host is pinged."""
-    cpus, server = os.sysconf("SC_NPROCESSORS_ONLN"), variable("server")
-    start = sent_and_arrived()
-    with flood(cpus, server) as senders:
-        # The first pings find the neighbours.
-        ping(server, "-c", "20", "-q")
-        before = read("/proc/stat").partition("\n")[0]
-        pings = ping(server, "-c", "400")
-        after = read("/proc/stat").partition("\n")[0]
-        # Let the server receive what is on its way.
-        for sender in senders:
-            sender.send_signal(signal.SIGSTOP)
-        hosts("settle")
-        sent, arrived = (end - begin for begin, end in zip(start, sent_and_arrived()))
-    latencies = sorted(map(float, re.findall(r"time=([0-9.]+)", pings)))
-    transmitted = re.search(r"(\d+) packets transmitted", pings)
-    if not latencies or not transmitted:
-        raise BenchError("no ping was answered", pings)
-    p99 = latencies[min(len(latencies) - 1, int(len(latencies) * 0.99))]
-    row("story", os.uname().release, cpus, name, number, f"{softirq_share(before, after):.1f}",
-        f"{statistics.median(latencies):.3f}", p99, int(transmitted[1]) - len(latencies),
-        sent, arrived)
-
-
-def part_story(built, _names):
-    """Compares a stock kernel with the patched one, each with and without an observer."""
-    known = ["off", "bpftrace"]
-    with contextlib.suppress(BenchError):
-        run("modinfo", "iptverdict")
-        known.append("iptverdict")
-    with three_hosts():
-        load_rules("router", ruleset(10, "192.0.2.", "FORWARD"), "iptables-legacy-restore")
-        for table in ("raw", "mangle", "nat"):
-            hosts("ipt", "router", "-t", table, "-L", "-n")
-        for number in range(3):
-            for name in known:
-                if name == "bpftrace":
-                    with bpftrace():
-                        story(name, number)
-                else:
-                    with_mechanism(built, "story", name, (),
-                                   lambda state, of=number: story(state.name, of))
+        if ours:
+            undo.enter_context(tables(built, "patched", bench=False))
+        undo.enter_context(load.router(built / ("module" if ours else "old") / "ipt_load.ko", 0))
+        for number in range(ROUNDS):
+            for name in (*OLD, "iptverdict") if ours else OLD:
+                with_mechanism(built, "scaling", name, (load.NET,),
+                               lambda state, of=number: scaling(state, of))
 
 
 PARTS = {name.removeprefix("part_"): function for name, function in globals().items()

@@ -173,10 +173,17 @@ static struct icmphdr *icmp_of(struct sk_buff *skb)
 	return (struct icmphdr *)(skb->data + ETH_HLEN + sizeof(struct iphdr));
 }
 
-/* The data of an echo request: the number of the ping. */
+/* The data of an echo request or reply: the number of the ping. */
 static __be32 *number_of(struct sk_buff *skb)
 {
 	return (__be32 *)(icmp_of(skb) + 1);
+}
+
+static void make_echo(struct sk_buff *skb, u8 type, u32 number)
+{
+	icmp_of(skb)->type = type;
+	icmp_of(skb)->un.echo.id = htons(1);
+	*number_of(skb) = htonl(number);
 }
 
 static struct sk_buff *make_packet(struct queue *q, u32 number)
@@ -188,9 +195,7 @@ static struct sk_buff *make_packet(struct queue *q, u32 number)
 		return NULL;
 	make_headers(skb, devices[0], is_ping ? IPPROTO_ICMP : IPPROTO_UDP, CLIENT, SERVER);
 	if (is_ping) {
-		icmp_of(skb)->type = ICMP_ECHO;
-		icmp_of(skb)->un.echo.id = htons(1);
-		*number_of(skb) = htonl(number / ping_every);
+		make_echo(skb, ICMP_ECHO, number / ping_every);
 	} else {
 		struct udphdr *udp = (struct udphdr *)icmp_of(skb);
 
@@ -247,9 +252,7 @@ static void answer(struct sk_buff *request)
 	if (!skb)
 		return;
 	make_headers(skb, devices[1], IPPROTO_ICMP, SERVER, CLIENT);
-	icmp_of(skb)->type = ICMP_ECHOREPLY;
-	icmp_of(skb)->un.echo.id = htons(1);
-	*number_of(skb) = *number_of(request);
+	make_echo(skb, ICMP_ECHOREPLY, ntohl(*number_of(request)));
 	skb->protocol = eth_type_trans(skb, devices[1]);
 	skb_queue_tail(&answered, skb);
 	napi_schedule(&answers);

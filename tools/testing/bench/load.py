@@ -77,6 +77,17 @@ def offer(rate, seconds, stop=False):
                                  busy=busy / 1e9 / seconds, pings=list(map(int, pings)))
 
 
+def overload(cpus=1, seconds=0.2):
+    """Offers each CPU far more than it can forward. Returns the packets a second that are
+    delivered, without those that are left in the rings at the end."""
+    write(PARAMETERS / "queues", cpus)
+    try:
+        trial = offer(1000000, seconds)
+    finally:
+        write(PARAMETERS / "queues", 1)
+    return max(trial.delivered - cpus * RING, 1) / seconds
+
+
 def rate_at(step):
     """Returns one of the rates that are tried: each is PRECISION more than the one before."""
     return round(1000 * (1 + PRECISION) ** step)
@@ -90,9 +101,7 @@ def throughput(seconds=1):
         trial = offer(rate_at(step), seconds, stop=True)
         return trial.delivered == trial.offered
 
-    # Near what it delivers when far more is offered; what is left in the ring comes later.
-    overload = offer(1000000, 0.2)
-    low = int(math.log(max(overload.delivered - RING, 1) / 0.2 / 1000, 1 + PRECISION))
+    low = int(math.log(overload() / 1000, 1 + PRECISION))
     high, width = low + 1, 1
     while not lossless(low):
         width *= 2

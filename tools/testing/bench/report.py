@@ -25,7 +25,7 @@ COLUMNS = {
     "throughput": "rules mechanism rate",
     "latency": "mechanism load rate delivered busy pings lost median p99",
     "reading": "possible_cpus nanoseconds bytes",
-    "story": "kernel cpus mechanism round softirq median p99 unanswered sent arrived",
+    "scaling": "kernel mechanism round one two",
     "skipped": "part mechanism reason",
 }
 
@@ -51,7 +51,7 @@ class ReportError(Exception):
 
 def read(directory):
     """Returns all measurements, as a list of rows for each kind. Costs on a real CPU are of the
-    kind "time"."""
+    kind "time"; those of the old kernel are of kinds that begin with "old"."""
     results = {}
     for name in sorted(os.listdir(directory)):
         if not name.endswith(".tsv"):
@@ -64,6 +64,8 @@ def read(directory):
                     raise ReportError(f"{name}: unknown line: {line.rstrip()}: run make bench")
                 if kind == "cost" and name == "time.tsv":
                     kind = "time"
+                elif name == "old.tsv" and kind != "skipped":
+                    kind = "old " + kind
                 results.setdefault(kind, []).append(
                     {key: number(value) for key, value in zip(columns, values)})
     return results
@@ -291,8 +293,13 @@ def latency_table(results):
           "second are pings. The 99th percentile of their round trip, from the arrival of the\n"
           "request at the ring to the reply, in milliseconds; in brackets, the packets delivered,\n"
           "where they are not all.\n")
+    latencies(results["latency"])
+
+
+def latencies(rows):
+    """Prints the 99th percentiles by load and mechanism."""
     found = {}
-    for row in results["latency"]:
+    for row in rows:
         found.setdefault(row["load"], {})[row["mechanism"]] = row
     names = list(next(iter(found.values())))
     markdown([[f"{load} %", f"{next(iter(of.values()))['rate']:,}", *(
@@ -316,28 +323,35 @@ def reading_table(results):
              ["possible CPUs", "median", "best", "worst", "per CPU"])
 
 
-def stories(results):
-    """Returns the medians of the story's rounds, by CPUs, kernel and mechanism."""
+def old_table(results):
+    """Prints throughput and latency of the old kernel."""
+    print("### The kernel where it began\n")
+    print("The same router on Debian's own 5.10, with its own tables.\n")
+    rates = {row["mechanism"]: row["rate"] for row in results["old throughput"]}
+    markdown([[label(name), f"{rate:,}", f"{100 * rate / rates['off']:.1f} %"]
+              for name, rate in rates.items()], ["mechanism", "packets a second", "share"])
+    if "old latency" in results:
+        latencies(results["old latency"])
+
+
+def gains(results):
+    """Returns how many times more two CPUs forward than one, sorted, by kernel and mechanism."""
     found = {}
-    for row in results["story"]:
-        found.setdefault((row["cpus"], row["kernel"], row["mechanism"]), []).append(row)
-    return {key: {name: statistics.median(row[name] for row in rows)
-                  for name in ("softirq", "median", "p99")} | {
-                      "lost": sum(row["sent"] - row["arrived"] for row in rows),
-                      "sent": sum(row["sent"] for row in rows)}
-            for key, rows in sorted(found.items())}
+    for row in results["scaling"]:
+        found.setdefault((row["kernel"], row["mechanism"]), []).append(row["two"] / row["one"])
+    return {key: sorted(values) for key, values in sorted(found.items())}
 
 
-def story_table(results):
-    """Prints the comparison of a stock kernel with the patched one."""
-    print("### A stock kernel\n")
-    print("A stock kernel and the patched one. Each CPU sends 4,000 datagrams per second through\n"
-          "a router, while a host behind it is pinged; bpftrace has a kretprobe on\n"
-          "ipt_do_table(). Medians of three interleaved rounds.\n")
-    markdown([[kernel, cpus, mechanism, f"{of['softirq']:.1f} %", f"{of['median']:.2f} ms",
-               f"{of['p99']:.2f} ms", f"{of['lost']} of {of['sent']}"]
-              for (cpus, kernel, mechanism), of in stories(results).items()],
-             ["kernel", "CPUs", "mechanism", "softirqs", "ping median", "ping p99", "lost packets"])
+def scaling_table(results):
+    """Prints what a second CPU adds to an overloaded router."""
+    print("### A second CPU\n")
+    found = gains(results)
+    print("Packets that two CPUs forward for each that one forwards, when far more are offered:\n"
+          f"median and range of {max(map(len, found.values()))} interleaved rounds, by the clock, "
+          "with two CPUs of\nthe host.\n")
+    markdown([[kernel, label(name), f"{statistics.median(values):.2f}",
+               f"{values[0]:.2f} to {values[-1]:.2f}"] for (kernel, name), values in found.items()],
+             ["kernel", "mechanism", "median", "range"])
 
 
 def summary(results):
@@ -361,8 +375,9 @@ def summary(results):
 
 TABLES = {"cost": cost_table, "stock": stock_table, "time": time_table,
           "packet": packet_table, "lost": lost_table,
-          "parallel": parallel_table, "reading": reading_table, "story": story_table}
-LOAD_TABLES = {"throughput": throughput_table, "latency": latency_table}
+          "parallel": parallel_table, "reading": reading_table}
+LOAD_TABLES = {"throughput": throughput_table, "latency": latency_table,
+               "old throughput": old_table, "scaling": scaling_table}
 
 
 BLUE, ORANGE, GREY = "#1f4e79", "#e08214", "#b8b8b8"
@@ -444,21 +459,6 @@ def plot_packet(results, axes):
          "per cent over off, for a packet from socket to socket")
 
 
-def plot_parallel(results, axes):
-    """Draws the speed-up by a second CPU."""
-    rows = by_mechanism(results["parallel"])
-    names = list(rows)
-    values = [sorted(map(speed_up, rows[name])) for name in names]
-    middle = [statistics.median(of) for of in values]
-    below = [m - of[0] for m, of in zip(middle, values)]
-    above = [of[-1] - m for m, of in zip(middle, values)]
-    axes.errorbar(middle, range(len(names)), fmt="o", color=BLUE, capsize=3, xerr=[below, above])
-    for y, value in enumerate(middle):
-        axes.annotate(f"{value:.2f}", (value, y), (0, 5), textcoords="offset points",
-                      ha="center", fontsize=8)
-    label_rows(axes, names, "calls by two CPUs for each call by one: median and range")
-
-
 def plot_throughput(results, axes):
     """Draws the throughput without a loss."""
     rates = {row["mechanism"]: row["rate"] for row in results["throughput"] if row["rules"] == 0}
@@ -486,19 +486,34 @@ def plot_latency(results, axes):
     legend_above(axes)
 
 
-def plot_story(results, axes):
-    """Draws the share of softirqs."""
-    found = stories(results)
-    keys = [key[:2] for key in found if key[2] == "off"]
-    names = [f"{kernel.split('-')[0]}, {cpus} CPU" + ("s" if cpus > 1 else "")
-             for cpus, kernel in keys]
-    bars(axes, names, {mechanism: [found.get((*key, mechanism), {}).get("softirq") for key in keys]
-                       for mechanism in ("off", "bpftrace", "iptverdict")},
-         "per cent of the CPUs' time in softirqs")
+def ranges(axes, names, series, unit):
+    """Draws the median and the range of each series of sorted values."""
+    middle = [statistics.median(of) for of in series]
+    below = [m - of[0] for m, of in zip(middle, series)]
+    above = [of[-1] - m for m, of in zip(middle, series)]
+    axes.errorbar(middle, range(len(names)), fmt="o", color=BLUE, capsize=3, xerr=[below, above])
+    for y, value in enumerate(middle):
+        axes.annotate(f"{value:.2f}", (value, y), (0, 5), textcoords="offset points",
+                      ha="center", fontsize=8)
+    label_rows(axes, names, unit)
+
+
+def plot_parallel(results, axes):
+    """Draws the speed-up by a second CPU."""
+    rows = by_mechanism(results["parallel"])
+    ranges(axes, list(rows), [sorted(map(speed_up, of)) for of in rows.values()],
+           "calls by two CPUs for each call by one: median and range")
+
+
+def plot_scaling(results, axes):
+    """Draws what a second CPU adds to an overloaded router."""
+    found = gains(results)
+    ranges(axes, [f"{kernel.split('-')[0]}, {label(name)}" for kernel, name in found],
+           list(found.values()), "packets by two CPUs for each packet by one: median and range")
 
 
 PLOTS = {"cost": plot_cost, "packet": plot_packet, "throughput": plot_throughput,
-         "latency": plot_latency, "parallel": plot_parallel, "story": plot_story}
+         "latency": plot_latency, "parallel": plot_parallel, "scaling": plot_scaling}
 
 
 def plot(results, directory):
