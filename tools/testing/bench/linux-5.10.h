@@ -11,4 +11,10 @@ static inline void hrtimer_setup(struct hrtimer *timer,
 	timer->function = function;
 }
 
-#define netif_napi_add(dev, napi, poll) (netif_napi_add)(dev, napi, poll, NAPI_POLL_WEIGHT)
+static inline void napi_add(struct net_device *dev, struct napi_struct *napi,
+			    int (*poll)(struct napi_struct *, int))
+{
+	netif_napi_add(dev, napi, poll, NAPI_POLL_WEIGHT);
+}
+
+#define netif_napi_add napi_add

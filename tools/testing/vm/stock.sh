@@ -50,15 +50,16 @@ installed() {
 	echo "$CACHE/stock-$KVER-installed-$hash.tar.zst"
 }
 
-# unpack TAR: prints a compressed tar.
+# unpack TAR COMMAND...: runs a command that reads a tar, which is compressed, on standard input. It
+# may end before the padding of the tar, which is read, so that zstd does not fail.
 unpack() {
-	"$REPO/tools/toolbox/enter" zstd -qdc "$1"
+	"$REPO/tools/toolbox/enter" zstd -qdc "$1" | { "${@:2}" && cat >/dev/null; }
 }
 
 # change TAR ARGUMENT...: runs mmdebstrap with further arguments, such as hooks, in a copy of a
 # system, and prints the result as a tar.
 change() {
 	# shellcheck disable=SC2016 # mmdebstrap expands $1
-	unpack "$1" |
+	unpack "$1" \
 		mmdebstrap --variant=custom --skip=update,cleanup --setup-hook='tar -xC "$1" --exclude="./dev/*"' "${@:2}" '' -
 }
