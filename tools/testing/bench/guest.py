@@ -189,6 +189,7 @@ def cost(state, family, nets, *kernel):
     part = "stock" if kernel else "cost"
     for size in (n for n in SIZES[family] if n in nets):
         write(mechanisms.PARAMETERS / "calls", 200 if size < 1000 else 20 if size < 10000 else 4)
+        mechanisms.settle(state)
         columns = in_net(nets[size], "cat", str(FILES / family)).split()
         row(part, *kernel, family, size, state.name.partition("@")[0], *columns)
 
@@ -239,8 +240,11 @@ def part_stock(built, names):
     run("modprobe", "--remove", "x_tables")
     run("modprobe", "--all", *TABLES)
     run("insmod", str(module))
-    measure("ipv4", "off", *(names or ("iptverdict", "raw_tp", "tp")))
-    measure("nft", "off", *mechanisms.nft(names or ("iptverdict", "raw_tp", "tp")))
+    # Rust has to be in the kernel.
+    has_module = any(pathlib.Path("/lib/modules", kernel).rglob("iptverdict.ko*"))
+    names = names or (["iptverdict"] if has_module else []) + ["raw_tp", "tp"]
+    measure("ipv4", "off", *names)
+    measure("nft", "off", *mechanisms.nft(names))
     unload_tables()
 
 

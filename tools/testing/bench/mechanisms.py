@@ -179,6 +179,16 @@ def attach(name, built, nets=()):
     return state
 
 
+def settle(state):
+    """Waits until the process of a tool has read all reports: a full buffer takes no more, which
+    costs less."""
+    def sleeps():
+        tasks = pathlib.Path("/proc", str(state.tool.pid), "task").glob("*/stat")
+        return all(read(task).rpartition(") ")[2].startswith("S") for task in tasks)
+    if hasattr(state, "tool"):
+        wait_until(sleeps, f"{state.name} is still reading")
+
+
 def detach(state):
     """Detaches a mechanism and waits until the kernel has released it."""
     state.undo.close()
@@ -306,6 +316,7 @@ def attach_command(state, _built, undo):
             raise failure("iptverdict", read(log), process.returncode)
         return re.search("^iptverdict: (watching|counting)", read(log), re.M)
     wait_until(attached, "iptverdict has not attached its BPF programs")
+    state.tool = process
 
 
 def attach_bpftrace(state, _built, undo):
@@ -325,6 +336,7 @@ def attach_bpftrace(state, _built, undo):
         # BEGIN prints it, when all other probes are attached.
         return re.search("^(TABLE|VERDICT) ", read(log), re.M)
     wait_until(attached, "bpftrace has not attached its probes")
+    state.tool = process
 
 
 def attach_counter(state, _built, undo):

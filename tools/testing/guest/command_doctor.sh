@@ -1,10 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# iptverdict doctor, and what the other commands say where the events are missing: with modules
-# without events, which the bench builds.
-#
-# needs CONFIG_RUST
+# iptverdict doctor, and what the other commands say where the events are missing: with a module
+# without events, Debian's own or one that the bench builds.
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$SELFTESTS/lib.sh"
@@ -28,7 +26,8 @@ check_fails "command: watch: without iptables and nftables" \
 	"^iptverdict: neither iptables nor nftables is in use: their modules are not loaded$" iptverdict watch
 
 modprobe x_tables
-insmod "$BENCH/unpatched/net/ipv4/netfilter/ip_tables.ko"
+insmod "$(find "$BENCH/unpatched" "/lib/modules/$(uname -r)/kernel" /var/lib/dkms/iptverdict/original_module \
+	-name 'ip_tables.ko*' ! -name '*.origin' -print -quit 2>/dev/null)"
 missing="this kernel has no verdict events: install iptverdict-dkms, then run iptverdict-switch or reboot"
 check "command: doctor: a kernel without the events" "$(iptverdict doctor | tail -n 1)" "$missing"
 check "command: doctor: which module has no event" "$(iptverdict doctor | sed -n 's/ \[.*//; /^ipt_verdict/p')" \
