@@ -25,15 +25,16 @@ check "command: doctor: without iptables and nftables" "$(iptverdict doctor | ta
 check_fails "command: watch: without iptables and nftables" \
 	"^iptverdict: neither iptables nor nftables is in use: their modules are not loaded$" iptverdict watch
 
-modprobe x_tables
-insmod "$(find "$BENCH/unpatched" "/lib/modules/$(uname -r)/kernel" /var/lib/dkms/iptverdict/original_module \
-	-name 'ip_tables.ko*' ! -name '*.origin' -print -quit 2>/dev/null)"
+for module in x_tables ip_tables; do
+	insmod "$(find -L "$BENCH/unpatched" /var/lib/dkms/iptverdict/original_module "/lib/modules/$(uname -r)/kernel" \
+		-name "$module.ko*" ! -name '*.origin' -print -quit 2>/dev/null)"
+done
 missing="this kernel has no verdict events: install iptverdict-dkms, then run iptverdict-switch or reboot"
 check "command: doctor: a kernel without the events" "$(iptverdict doctor | tail -n 1)" "$missing"
 check "command: doctor: which module has no event" "$(iptverdict doctor | sed -n 's/ \[.*//; /^ipt_verdict/p')" \
 	"ipt_verdict: missing: ip_tables is loaded without it"
 check_fails "command: top: a kernel without the events" "^iptverdict: $missing$" iptverdict top --once
-rmmod ip_tables
+rmmod ip_tables x_tables
 
 modprobe ip_tables
 iptables-legacy -t mangle -L -n >/dev/null
