@@ -88,15 +88,20 @@ default() {
 	kunit run "$1" --arch "$1" --make_options LLVM=1 --kconfig_add CONFIG_RUST=y \
 		<"$KTREE/tools/testing/kunit/configs/default.config"
 }
+# objects NAME ARCH: builds the Rust parts of the kernel, and the samples.
+objects() {
+	make -C "$KTREE" O="build-rust-$1" ARCH="$2" LLVM=1 -j"$(nproc)" prepare rust/ samples/rust/
+}
 # only NAME ON OFF: builds the module for a kernel that has one kind of tables, and not the other.
 only() {
 	local wanted=$2 option
 	# shellcheck disable=SC2086
 	options $rust $tracepoints $samples NET INET NETFILTER NETFILTER_ADVANCED $wanted SAMPLE_RUST_IPTVERDICT |
-		kunit run "$1" "${x86[@]}" && has "$1" CONFIG_SAMPLE_RUST_IPTVERDICT=y || return 1
+		kunit config "$1" "${x86[@]}" && has "$1" CONFIG_SAMPLE_RUST_IPTVERDICT=y || return 1
 	for option in $3; do
 		! has "$1" "CONFIG_$option=y" || return 1
 	done
+	objects "$1" x86_64
 }
 # The toolbox has no machine for this one.
 arm() {
@@ -104,7 +109,7 @@ arm() {
 	options $all | kunit config arm --arch arm --make_options LLVM=1 &&
 		has arm CONFIG_TRACEPOINTS=y CONFIG_SAMPLE_RUST_DROPS=y &&
 		! grep 'SAMPLE_RUST_IPTVERDICT' "$KTREE/build-rust-arm/.config" &&
-		make -C "$KTREE" O=build-rust-arm ARCH=arm LLVM=1 -j"$(nproc)" prepare rust/ samples/rust/
+		objects arm arm
 }
 
 check "rust: without NET, the tests pass" no_net
