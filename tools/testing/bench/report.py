@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """report.py DIR: from the measurements in DIR/*.tsv, writes results.json, the tables bench.md,
-load.md, summary.md, cost.rst and cost-nft.rst, and the plots.
+load.md, scaling.md, summary.md, cost.rst and cost-nft.rst, and the plots.
 
 report.py --into DOCUMENT FILE: replaces the text between the lines "bench: FILE" and "end of
 bench" of a document, which are comments there, with FILE."""
@@ -377,7 +377,9 @@ TABLES = {"cost": cost_table, "stock": stock_table, "time": time_table,
           "packet": packet_table, "lost": lost_table,
           "parallel": parallel_table, "reading": reading_table}
 LOAD_TABLES = {"throughput": throughput_table, "latency": latency_table,
-               "old throughput": old_table, "scaling": scaling_table}
+               "old throughput": old_table}
+# By the clock: for no document.
+CLOCK_TABLES = {"scaling": scaling_table}
 
 
 BLUE, ORANGE, GREY = "#1f4e79", "#e08214", "#b8b8b8"
@@ -486,34 +488,23 @@ def plot_latency(results, axes):
     legend_above(axes)
 
 
-def ranges(axes, names, series, unit):
-    """Draws the median and the range of each series of sorted values."""
-    middle = [statistics.median(of) for of in series]
-    below = [m - of[0] for m, of in zip(middle, series)]
-    above = [of[-1] - m for m, of in zip(middle, series)]
+def plot_parallel(results, axes):
+    """Draws the speed-up by a second CPU."""
+    rows = by_mechanism(results["parallel"])
+    names = list(rows)
+    values = [sorted(map(speed_up, rows[name])) for name in names]
+    middle = [statistics.median(of) for of in values]
+    below = [m - of[0] for m, of in zip(middle, values)]
+    above = [of[-1] - m for m, of in zip(middle, values)]
     axes.errorbar(middle, range(len(names)), fmt="o", color=BLUE, capsize=3, xerr=[below, above])
     for y, value in enumerate(middle):
         axes.annotate(f"{value:.2f}", (value, y), (0, 5), textcoords="offset points",
                       ha="center", fontsize=8)
-    label_rows(axes, names, unit)
-
-
-def plot_parallel(results, axes):
-    """Draws the speed-up by a second CPU."""
-    rows = by_mechanism(results["parallel"])
-    ranges(axes, list(rows), [sorted(map(speed_up, of)) for of in rows.values()],
-           "calls by two CPUs for each call by one: median and range")
-
-
-def plot_scaling(results, axes):
-    """Draws what a second CPU adds to an overloaded router."""
-    found = gains(results)
-    ranges(axes, [f"{kernel.split('-')[0]}, {label(name)}" for kernel, name in found],
-           list(found.values()), "packets by two CPUs for each packet by one: median and range")
+    label_rows(axes, names, "calls by two CPUs for each call by one: median and range")
 
 
 PLOTS = {"cost": plot_cost, "packet": plot_packet, "throughput": plot_throughput,
-         "latency": plot_latency, "parallel": plot_parallel, "scaling": plot_scaling}
+         "latency": plot_latency, "parallel": plot_parallel}
 
 
 def plot(results, directory):
@@ -563,7 +554,8 @@ def report(directory):
     with printing_to(directory, "results.json"):
         print(json.dumps({"conditions": conditions, **results}, indent=1))
 
-    for name, tables in (("bench.md", TABLES), ("load.md", LOAD_TABLES)):
+    for name, tables in (("bench.md", TABLES), ("load.md", LOAD_TABLES),
+                         ("scaling.md", CLOCK_TABLES)):
         with printing_to(directory, name):
             print_tables(tables, results, conditions)
     if "cost" in results:
