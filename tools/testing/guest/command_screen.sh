@@ -9,17 +9,7 @@
 . "$REPO/tools/testing/guest/command/lib.sh"
 
 make_hosts
-ipt router -N inner
-ipt router -A inner -p udp --dport 7 -j DROP
-ipt router -A FORWARD -p udp -j inner
-in_net router nft -f - <<'X'
-table inet guard {
-	chain first {
-		type filter hook forward priority -500; policy accept;
-		udp dport 19 drop comment "chargen"
-	}
-}
-X
+drop_two_ports
 modprobe ip_tables
 have_btf ip_tables "command: screen" || {
 	done_testing

@@ -34,6 +34,21 @@ shown() {
 	"$REPO/tools/testing/guest/command/fields.py" "$@" <"$work/$name"
 }
 
+# drop_two_ports: the router drops UDP to port 7 by a rule of iptables, to port 19 by one of nftables.
+drop_two_ports() {
+	ipt router -N inner
+	ipt router -A inner -p udp --dport 7 -j DROP
+	ipt router -A FORWARD -p udp -j inner
+	in_net router nft -f - <<'X'
+table inet guard {
+	chain first {
+		type filter hook forward priority -500; policy accept;
+		udp dport 19 drop comment "chargen"
+	}
+}
+X
+}
+
 # ruleset CHAIN FIRST: prints a filter table for iptables-restore, as iptables-save prints it: 500
 # rules in 20 chains, each of which drops UDP to a port of its own, from FIRST on.
 ruleset() {
