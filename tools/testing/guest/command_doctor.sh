@@ -16,7 +16,7 @@ unloaded() {
 	for module in $(lsmod | awk '/^(ip|ip6|arp)table_|^(ip|ip6|arp)_tables|^nft_|^nf_tables|^xt_|^x_tables/ { print $1 }'); do
 		rmmod "$module" 2>/dev/null || :
 	done
-	! lsmod | grep -qE '^(ip|ip6|arp)_tables|^nf_tables'
+	! lsmod | grep -qE '^(ip|ip6|arp|nf|x)_tables'
 }
 wait_until unloaded
 
