@@ -18,7 +18,7 @@ use libbpf_rs::{
 };
 
 use crate::{
-    event::Decision,
+    event::{self, Decision, Kind},
     sys::{self, plain_bytes, read_plain},
 };
 
@@ -34,6 +34,7 @@ pub enum Mode {
     Watch,
     Count,
     CountSources,
+    CountTotals,
 }
 
 /// An event, and the module that has it.
@@ -119,7 +120,7 @@ fn built_in(kind: &str) -> Option<bool> {
 }
 
 /// A count of packets and bytes.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Count {
     pub packets: u64,
     pub bytes: u64,
@@ -130,6 +131,18 @@ impl std::ops::AddAssign for Count {
         self.packets += other.packets;
         self.bytes += other.bytes;
     }
+}
+
+/// The count of a verdict, by what the module counts it by.
+#[derive(Debug)]
+pub struct Total {
+    /// That of the packet.
+    pub family: &'static str,
+    /// `nftables` for all tables of nftables.
+    pub table: &'static str,
+    pub hook: &'static str,
+    pub verdict: &'static str,
+    pub count: Count,
 }
 
 impl From<types::count> for Count {
@@ -186,6 +199,8 @@ impl Programs {
             .context("no settings")?;
         settings.mode = mode as u32;
         settings.filter = filter;
+        settings.tables = event::TABLES.map(first_word);
+        settings.families = event::FAMILIES.map(|(pf, _)| pf);
         open.progs.ipt_verdict.set_autoload(present[0]);
         open.progs.ip6t_verdict.set_autoload(present[1]);
         open.progs.arpt_verdict.set_autoload(present[2]);
@@ -359,6 +374,35 @@ impl Programs {
             .collect()
     }
 
+    /// The counts by family, table, hook and verdict, in this order, of those that have occurred.
+    pub fn totals(&self) -> Vec<Total> {
+        let map = &self.skeleton.maps.totals;
+        let mut totals = Vec::new();
+        let events = (0..).zip(Kind::ALL).zip(&self.present);
+        for ((event, kind), _) in events.filter(|(_, present)| **present) {
+            let first = event * (map.max_entries() / Kind::ALL.len() as u32);
+            for (slot, (pf, family, table)) in (0..).zip(rows(kind)) {
+                for (hook, hook_name) in (0..).zip(event::hooks(pf)) {
+                    let verdicts = event::VERDICTS.into_iter().chain([event::OTHER]);
+                    for (action, verdict) in (0..).zip(verdicts) {
+                        let at: u32 = first + ((slot << 6) | (hook << 3) | action);
+                        let count = sum(map, &at.to_ne_bytes()).unwrap_or_default();
+                        if count.packets > 0 {
+                            totals.push(Total {
+                                family,
+                                table,
+                                hook: hook_name,
+                                verdict,
+                                count,
+                            });
+                        }
+                    }
+                }
+            }
+        }
+        totals
+    }
+
     /// The counts of all source addresses, with their keys.
     pub fn sources(&self) -> Vec<(Vec<u8>, types::source, Count)> {
         counts(&self.skeleton.maps.sources)
@@ -374,13 +418,39 @@ fn read_plain_u64(bytes: &[u8]) -> Option<u64> {
     Some(u64::from_ne_bytes(bytes.get(..8)?.try_into().ok()?))
 }
 
+/// The first characters of a name, as a word of the kernel.
+fn first_word(name: &str) -> u64 {
+    let mut word = [0; 8];
+    word[..name.len()].copy_from_slice(name.as_bytes());
+    u64::from_ne_bytes(word)
+}
+
+/// The family, its name and the table of each slot of the totals of an event.
+fn rows(kind: Kind) -> Vec<(u8, &'static str, &'static str)> {
+    match kind.family() {
+        Some((pf, family)) => {
+            let tables = event::TABLES.into_iter().chain(["other"]);
+            tables.map(|table| (pf, family, table)).collect()
+        }
+        None => event::FAMILIES
+            .map(|(pf, family)| (pf, family, "nftables"))
+            .to_vec(),
+    }
+}
+
+/// The sum of a value of a map over all CPUs.
+fn sum(map: &impl MapCore, key: &[u8]) -> Option<Count> {
+    let mut sum = Count::default();
+    for value in map.lookup_percpu(key, MapFlags::ANY).ok()?? {
+        sum += read_plain::<types::count>(&value)?.into();
+    }
+    Some(sum)
+}
+
 /// The keys of a map, and the sums of their values over all CPUs.
 fn counts(map: &impl MapCore) -> impl Iterator<Item = (Vec<u8>, Count)> + '_ {
     map.keys().filter_map(|key| {
-        let mut sum = Count::default();
-        for value in map.lookup_percpu(&key, MapFlags::ANY).ok()?? {
-            sum += read_plain::<types::count>(&value)?.into();
-        }
+        let sum = sum(map, &key)?;
         Some((key, sum))
     })
 }

@@ -21,8 +21,22 @@ unsafe impl Plain for types::source {}
 // SAFETY: As above.
 unsafe impl Plain for types::query {}
 
+const PF_IPV4: u8 = 2;
 pub const PF_ARP: u8 = 3;
 const PF_NETDEV: u8 = 5;
+const PF_IPV6: u8 = 10;
+
+/// The tables of iptables.
+pub const TABLES: [&str; 5] = ["raw", "mangle", "nat", "filter", "security"];
+/// The protocol families of hooks.
+pub const FAMILIES: [(u8, &str); 6] = [
+    (PF_IPV4, "ipv4"),
+    (PF_IPV6, "ipv6"),
+    (PF_ARP, "arp"),
+    (7, "bridge"),
+    (PF_NETDEV, "netdev"),
+    (1, "inet"),
+];
 
 const INET_HOOKS: [&str; 6] = [
     "PREROUTING",
@@ -46,6 +60,30 @@ pub enum Kind {
     Ip6t,
     Arpt,
     Nft,
+}
+
+impl Kind {
+    /// In the order of `enum event`.
+    pub const ALL: [Self; 4] = [Self::Ipt, Self::Ip6t, Self::Arpt, Self::Nft];
+
+    /// The family of the hooks of iptables, ip6tables or arptables.
+    pub fn family(self) -> Option<(u8, &'static str)> {
+        match self {
+            Self::Ipt => Some(FAMILIES[0]),
+            Self::Ip6t => Some(FAMILIES[1]),
+            Self::Arpt => Some(FAMILIES[2]),
+            Self::Nft => None,
+        }
+    }
+}
+
+/// The hooks of a protocol family, by their numbers.
+pub fn hooks(pf: u8) -> &'static [&'static str] {
+    match pf {
+        PF_ARP => &ARP_HOOKS,
+        PF_NETDEV => &NETDEV_HOOKS,
+        _ => &INET_HOOKS,
+    }
 }
 
 /// What decided on a packet, and how, by the numbers of the kernel.
@@ -82,12 +120,9 @@ pub fn text(bytes: &[i8]) -> String {
 impl Decision {
     pub fn new(decision: &types::decision, details: &types::details) -> Self {
         Self {
-            kind: match decision.event {
-                0 => Kind::Ipt,
-                1 => Kind::Ip6t,
-                2 => Kind::Arpt,
-                _ => Kind::Nft,
-            },
+            kind: *Kind::ALL
+                .get(usize::from(decision.event))
+                .unwrap_or(&Kind::Nft),
             netns: netns::Id {
                 inode: details.netns,
                 cookie: decision.netns_cookie,
@@ -135,12 +170,9 @@ impl Decision {
     }
 
     pub fn hook(&self) -> &'static str {
-        let names: &[&'static str] = match self.pf {
-            PF_ARP => &ARP_HOOKS,
-            PF_NETDEV => &NETDEV_HOOKS,
-            _ => &INET_HOOKS,
-        };
-        names.get(usize::from(self.hook)).unwrap_or(&"unknown")
+        hooks(self.pf)
+            .get(usize::from(self.hook))
+            .unwrap_or(&"unknown")
     }
 
     /// The base chain: that of nftables has a name of its own.

@@ -5,6 +5,7 @@
 mod bpf;
 mod doctor;
 mod event;
+mod export;
 mod filter;
 mod line;
 mod netns;
@@ -46,6 +47,8 @@ enum Command {
     Top(top::Top),
     /// Count verdicts by family, table, chain, verdict, rule or namespace
     Stats(stats::Stats),
+    /// Serve counts of verdicts to Prometheus, or write them for node_exporter
+    Export(export::Export),
     /// Say what this machine has, and what to install if something is missing
     Doctor,
     /// Write man pages and completions into a directory, for packages
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::Watch(arguments) => watch::run(arguments),
         Command::Top(arguments) => top::run(arguments),
         Command::Stats(arguments) => stats::run(arguments),
+        Command::Export(arguments) => export::run(arguments),
         Command::Doctor => doctor::run(),
         Command::Generate { directory } => generate(&directory),
     };

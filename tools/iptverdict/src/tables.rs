@@ -6,10 +6,7 @@ use std::{fs, path::Path};
 
 use anyhow::{bail, Result};
 
-use crate::{netns, run};
-
-/// The tables of iptables, which come and go with their modules.
-const BUILT_IN: [&str; 5] = ["raw", "mangle", "nat", "filter", "security"];
+use crate::{event, netns, run};
 
 /// The tables of a network namespace, each as its family and its name.
 pub struct Tables {
@@ -59,7 +56,8 @@ pub fn check(name: &str) -> Result<()> {
         Ok(nft) => nft.iter().any(has),
         Err(_) => true,
     };
-    if !BUILT_IN.contains(&name) && !everywhere().any(|(_, tables)| may_have(&tables)) {
+    // Those of iptables come and go with their modules.
+    if !event::TABLES.contains(&name) && !everywhere().any(|(_, tables)| may_have(&tables)) {
         bail!("no table {name}: 'iptverdict doctor' shows those that there are");
     }
     Ok(())

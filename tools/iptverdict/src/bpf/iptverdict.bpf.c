@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A program for each verdict event. It compares the packet with the filter, and then either
- * reports it (watch), or counts it by decision (stats, top) or by source (top --by sources).
+ * reports it (watch), or counts it by decision (stats, top), by source (top --by sources) or by
+ * table, hook and verdict (export).
  *
  * Context: that of the event, often a softirq.
  */
@@ -28,11 +29,15 @@ enum mode {
 	WATCH,
 	COUNT,
 	COUNT_SOURCES,
+	COUNT_TOTALS,
 };
 
 /* The command sets these before it loads the programs, so the verifier drops what they exclude. */
 const volatile __u32 mode = WATCH;
 const volatile struct filter filter = { .verdicts = ~0U };
+/* The slots of the totals: the first characters of the names of tables, and protocol families. */
+const volatile __u64 tables[NR_TABLES];
+const volatile __u8 families[NR_FAMILIES];
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -70,6 +75,13 @@ struct {
 	__type(value, struct count);
 	__uint(map_flags, 1);
 } sources SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, NR_EVENTS * TOTALS);
+	__type(key, __u32);
+	__type(value, struct count);
+} totals SEC(".maps");
 
 /* The command reads these from the ring buffer. */
 const struct record *unused_record __attribute__((unused));
@@ -394,6 +406,43 @@ static __always_inline void count_source(const struct sk_buff *skb,
 		lose(event);
 }
 
+static __always_inline __u32 table_slot(const struct xt_table *table)
+{
+	__u32 slot;
+
+	for (slot = 0; slot < NR_TABLES; slot++)
+		if (*(const __u64 *)table->name == tables[slot])
+			break;
+	return slot;
+}
+
+static __always_inline __u32 family_slot(__u8 pf)
+{
+	__u32 slot;
+
+	for (slot = 0; slot < NR_FAMILIES; slot++)
+		if (pf == families[slot])
+			break;
+	return slot;
+}
+
+/* count_total - counts a verdict as the module does: in a place that does not depend on rulesets */
+static __always_inline void count_total(const struct sk_buff *skb,
+					const struct nf_hook_state *state, unsigned int verdict,
+					__u32 event, __u32 slot)
+{
+	__u32 action = verdict & NF_VERDICT_MASK;
+	struct count *count;
+	__u32 at;
+
+	if (action > OTHER)
+		action = OTHER;
+	at = event * TOTALS + (slot << 6 | (state->hook & 7) << 3 | action);
+	count = bpf_map_lookup_elem(&totals, &at);
+	if (count)
+		add(count, skb);
+}
+
 static __always_inline void read_details(struct details *details, const struct origin *origin,
 					 const struct decision *decision)
 {
@@ -600,6 +649,10 @@ static __noinline int xt_decided(unsigned long long *ctx, __u8 event)
 
 	if (!state || !table)
 		return 0;
+	if (mode == COUNT_TOTALS) {
+		count_total(SKB(ctx), state, VERDICT(ctx), event, table_slot(table));
+		return 0;
+	}
 	origin.table = table;
 	origin.table_name = table->name;
 	origin.private = table->private;
@@ -624,6 +677,10 @@ static __noinline int nft_decided(unsigned long long *ctx)
 
 	if (!state || !chain)
 		return 0;
+	if (mode == COUNT_TOTALS) {
+		count_total(SKB(ctx), state, VERDICT(ctx), NFT, family_slot(state->pf));
+		return 0;
+	}
 	origin.table = chain->table;
 	origin.table_name = chain->table->name;
 	origin.chain_name = chain->name;

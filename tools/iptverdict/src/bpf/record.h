@@ -98,6 +98,15 @@ struct place {
 	struct count count;
 };
 
+/*
+ * The totals of an event: a slot for each table of iptables, or each family of nftables, and one
+ * for others; in a slot eight hooks, with eight verdicts each.
+ */
+#define NR_TABLES	5
+#define NR_FAMILIES	6
+#define OTHER		6
+#define TOTALS		(8 * 8 * 8)
+
 /* A source address, for top. */
 struct source {
 	__u64 address[2];
