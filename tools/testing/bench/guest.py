@@ -22,6 +22,10 @@ parallel MECHANISM ROUND ONE TWO
     Nanoseconds for the same number of calls per CPU, by one CPU and by two.
 reading POSSIBLE_CPUS NANOSECONDS BYTES
     Duration of a read of stats; memory that the module allocates per CPU.
+forward MECHANISM ROUND RATE CYCLES INSTRUCTIONS
+    Packets a second that one CPU forwards, and what the CPU counts for each.
+held PACKETS
+    Packets that the router forwarded with a kretprobe while QEMU logged its lock; see hold.py.
 scaling KERNEL MECHANISM ROUND ONE TWO
     Packets a second that the overloaded router forwards by one CPU, and by two.
 skipped PART MECHANISM REASON
@@ -39,6 +43,7 @@ import time
 
 import load
 import mechanisms
+import pktgen
 from mechanisms import BenchError, in_net, load_rules, read, run, write
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -472,13 +477,41 @@ def part_reading(_built, _names):
 def part_old(built, _names):
     """Throughput and latency on the old kernel, with its own tables."""
     def measure(state):
-        row("throughput", 0, state.name, load.throughput())
+        row("throughput", 0, state.name, full if state.name == "off" else load.throughput())
         latency(state, full)
 
     with load.router(built / "old/ipt_load.ko", 0):
         full = load.throughput()
         for name in OLD:
             with_mechanism(built, "old", name, (load.NET,), measure)
+
+
+def forward(state, number, packets):
+    """Forwards packets."""
+    result = pktgen.forward(packets, counters=True)
+    row("forward", state.name, number, result.rate, result.cycles, result.instructions)
+
+
+def part_forward(built, names):
+    """What one CPU forwards, with the tables of the running kernel. Rounds begin with another
+    mechanism each."""
+    order = ["off", *(names or mechanisms.FEW)]
+    with pktgen.router():
+        packets = pktgen.packets()
+        for number in range(ROUNDS):
+            for name in order:
+                with_mechanism(built, "forward", name, (load.NET,),
+                               lambda state, of=number: forward(state, of, packets))
+            order = order[1:] + order[:1]
+
+
+def part_hold(built, _names):
+    """Forwards packets with the kretprobe, for the log of QEMU."""
+    with load.router(built / "old/ipt_load.ko", 0):
+        # Later, no flow is new.
+        load.packets(1000)
+        with_mechanism(built, "hold", OLD[1], (load.NET,),
+                       lambda _state: row("held", load.packets(200)))
 
 
 def scaling(state, number):

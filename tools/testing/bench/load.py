@@ -30,26 +30,37 @@ def ruleset(count):
 
 
 @contextlib.contextmanager
+def network_namespace():
+    """Makes the network namespace of the router. Yields the command ip for it."""
+    run("ip", "netns", "add", NET)
+    try:
+        in_net(NET, "sysctl", "-qw", "net.ipv4.ip_forward=1",
+               "net.ipv6.conf.default.disable_ipv6=1", "net.ipv6.conf.all.disable_ipv6=1")
+        yield ("ip", "-n", NET)
+    finally:
+        run("ip", "netns", "del", NET)
+
+
+def configure(ip, rules=0):
+    """Configures the devices of the router, r0 and r1, and loads its ruleset."""
+    for i in range(2):
+        run(*ip, "addr", "add", f"10.0.{i + 1}.1/24", "dev", f"r{i}")
+        run(*ip, "link", "set", f"r{i}", "up")
+        run(*ip, "neigh", "add", f"10.0.{i + 1}.2", "lladdr", "02:00:00:00:00:01",
+            "dev", f"r{i}", "nud", "permanent")
+    load_rules(NET, ruleset(rules), "iptables-legacy-restore")
+
+
+@contextlib.contextmanager
 def router(module, rules):
     """Makes the router, between the two devices of the module."""
     run("insmod", str(module), f"ring={RING}")
     try:
-        run("ip", "netns", "add", NET)
-        try:
-            in_net(NET, "sysctl", "-qw", "net.ipv4.ip_forward=1",
-                   "net.ipv6.conf.default.disable_ipv6=1", "net.ipv6.conf.all.disable_ipv6=1")
-            ip = ("ip", "-n", NET)
+        with network_namespace() as ip:
             for i in range(2):
-                # The names that the ruleset has.
                 run("ip", "link", "set", f"load{i}", "netns", NET, "name", f"r{i}")
-                run(*ip, "addr", "add", f"10.0.{i + 1}.1/24", "dev", f"r{i}")
-                run(*ip, "link", "set", f"r{i}", "up")
-                run(*ip, "neigh", "add", f"10.0.{i + 1}.2", "lladdr", "02:00:00:00:00:01",
-                    "dev", f"r{i}", "nud", "permanent")
-            load_rules(NET, ruleset(rules), "iptables-legacy-restore")
+            configure(ip, rules)
             yield
-        finally:
-            run("ip", "netns", "del", NET)
     finally:
         wait_until(unloaded, "ipt_load is still in use")
 
@@ -75,6 +86,16 @@ def offer(rate, seconds, stop=False):
         raise BenchError(f"{offered} offered, but {dropped} dropped and {delivered} delivered")
     return types.SimpleNamespace(offered=offered, dropped=dropped, delivered=delivered,
                                  busy=busy / 1e9 / seconds, pings=list(map(int, pings)))
+
+
+def packets(count):
+    """Offers so many packets, without pings, at a rate at which all are delivered. Returns their
+    number."""
+    write(PARAMETERS / "ping", 0)
+    trial = offer(10000, count / 10000)
+    if trial.delivered != count:
+        raise BenchError(f"{trial.delivered} packets delivered of {count}")
+    return count
 
 
 def overload(cpus=1, seconds=0.2):

@@ -60,6 +60,7 @@ COMMAND = {
     "watch-src": ("watch", "--all", "--src", "203.0.113.1"),
     "watch-port": ("watch", "--all", "--port", "4711"),
     "top": ("top", "--once", "--interval", "3600"),
+    "export": ("export", "--textfile", "/tmp/bench.prom", "--interval", "1"),
 }
 # Scripts of bpftrace: the sample drops.bt, and without its filter, as the bench has no drops; and
 # what an operator's agent does, by a kretprobe and by the event.
@@ -78,7 +79,7 @@ NFT = ["iptverdict", "c_ref", *(name for name in OTHER_FAMILIES if name.endswith
        *NFT_COST]
 # What is measured with a loaded router, and what is measured at each load and with each ruleset.
 LOAD = ["iptverdict", "c_ref", *BPF, "bpftrace-raw_tp", "bpftrace-kretprobe", "event", "perf",
-        "TRACE", "watch", "top"]
+        "TRACE", "watch", "top", "export"]
 FEW = ["iptverdict", "raw_tp", "fexit", "kretprobe", "bpftrace-raw_tp", "bpftrace-kretprobe"]
 PLAIN = ["iptverdict", "c_ref", *BPF, "event", "perf", "TRACE"]
 ALL = [*PLAIN, *(name + "+count" for name in BPF)]

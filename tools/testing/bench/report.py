@@ -25,6 +25,9 @@ COLUMNS = {
     "throughput": "rules mechanism rate",
     "latency": "mechanism load rate delivered busy pings lost median p99",
     "reading": "possible_cpus nanoseconds bytes",
+    "hold": "function times instructions",
+    "held": "packets",
+    "forward": "mechanism round rate cycles instructions",
     "scaling": "kernel mechanism round one two",
     "skipped": "part mechanism reason",
 }
@@ -41,6 +44,11 @@ SEES = {
     "kretprobe": "verdict", "kretprobe.multi": "verdict", "TRACE": "table chain rule",
     "nftrace": ALL, "counter": "rule",
 }
+# A CPU of the exact parts executes so many instructions a second.
+INSTRUCTIONS = 10 ** 9
+OLD_KRETPROBE = "bpftrace-kretprobe"
+# Assumptions of the model: nanoseconds that a cache line takes from one CPU to another.
+MOVES = (50, 100)
 SITUATIONS = ("plain", "nested", "kprobed")
 SMALL = ("iptverdict", "c_ref", "raw_tp", "tp")
 
@@ -137,10 +145,10 @@ def command_table(results):
     print("Instructions per call, over off, in the worst batch: a report that wakes the command\n"
           "costs more than others. watch: watch --all, which reports the packet; watch-drops:\n"
           "watch, which passes over it, as it is accepted; watch-src, watch-port: watch --all\n"
-          "--src or --port, which pass over it; top counts it. drops.bt: the sample for\n"
-          "bpftrace, which passes over the packet; drops.bt-all: it prints it; bpftrace-raw_tp,\n"
-          "bpftrace-kretprobe: scripts of one line that count verdicts. TRACE and nftrace\n"
-          "trace all packets.\n")
+          "--src or --port, which pass over it; top counts it by rule, export by\n"
+          "table. drops.bt: the sample for bpftrace, which passes over the packet; drops.bt-all:\n"
+          "it prints it; bpftrace-raw_tp, bpftrace-kretprobe: scripts of one line that count\n"
+          "verdicts. TRACE and nftrace trace all packets.\n")
     markdown([[name, *(f"{cost[name][n] - cost['off'][n]:+}" if name in cost else "-"
                        for cost in costs.values() for n in (10, 1000))] for name in names],
              ["command", *(f"{of}, {n:,} rules" for of in costs for n in (10, 1000))])
@@ -219,6 +227,26 @@ def time_table(results):
                  for key in ("cycles", "instructions"))]
               for row in results["time"] if row["family"] == "ipv4" and row["rules"] == 10],
              ["mechanism", "best", "median", "worst", "cycles", "instructions"])
+
+
+def forward_table(results):
+    """Prints what one CPU forwards."""
+    rows = by_mechanism(results["forward"])
+    off = statistics.median(row["rate"] for row in rows["off"])
+    print("### What one CPU forwards\n")
+    print("Packets a second that pktgen puts into the receive path of a router with the ruleset\n"
+          "of the demonstration, as fast as the CPU forwards them; cycles and instructions for\n"
+          f"each: medians of {len(rows['off'])} interleaved rounds.\n")
+    table = []
+    for name, of in rows.items():
+        rates = sorted(row["rate"] for row in of)
+        table.append([label(name), f"{statistics.median(rates):,.0f}",
+                      f"{rates[0]:,} to {rates[-1]:,}",
+                      f"{100 * statistics.median(rates) / off:.1f} %",
+                      *("-" if of[0][key] == "-" else
+                        f"{statistics.median(row[key] for row in of):,.0f}"
+                        for key in ("cycles", "instructions"))])
+    markdown(table, ["mechanism", "packets a second", "range", "share", "cycles", "instructions"])
 
 
 def packet_table(results):
@@ -337,9 +365,53 @@ def old_table(results):
 def gains(results):
     """Returns how many times more two CPUs forward than one, sorted, by kernel and mechanism."""
     found = {}
-    for row in results["scaling"]:
+    for row in results.get("scaling", ()):
         found.setdefault((row["kernel"], row["mechanism"]), []).append(row["two"] / row["one"])
     return {key: sorted(values) for key, values in sorted(found.items())}
+
+
+def lock(results):
+    """Returns how often a packet takes the lock of a kretprobe on the old kernel, for how many
+    instructions each, and how many instructions the packet takes in all."""
+    packets = results["held"][0]["packets"]
+    times = sum(row["times"] for row in results["hold"])
+    held = sum(row["times"] * row["instructions"] for row in results["hold"])
+    rates = {row["mechanism"]: row["rate"] for row in results["old throughput"]}
+    return times / packets, held / times, INSTRUCTIONS / rates[OLD_KRETPROBE]
+
+
+def with_lock(results, cpus, move=0):
+    """Models the packets a second of a router with so many CPUs and a kretprobe. The CPUs are
+    customers of a closed queueing network with one server, the lock: mean value analysis. When
+    a CPU gets the lock from another, its cache line moves, which takes so many instructions."""
+    times, held, packet = lock(results)
+    service = times * (held + move * (cpus - 1) / cpus)
+    queue = rate = 0
+    for customers in range(1, cpus + 1):
+        response = service * (1 + queue)
+        rate = customers / (packet - times * held + response)
+        queue = rate * response
+    return rate * INSTRUCTIONS
+
+
+def hold_table(results):
+    """Prints what the lock of a kretprobe makes of many CPUs."""
+    if "old throughput" not in results:
+        return
+    times, held, packet = lock(results)
+    off = results["old throughput"][0]["rate"]
+    print("### The lock of a kretprobe\n")
+    print(f"In 5.10, a packet takes the lock of the kretprobe {times:g} times, for {held:.1f} "
+          f"instructions each:\n{100 * times * held / packet:.1f} % of what it costs one CPU. "
+          "What more CPUs forward is a **model**, in thousands of\npackets a second: without a "
+          "probe as many times more as there are CPUs; with the kretprobe,\nif the lock costs its "
+          "instructions only, and if each time that it goes from one CPU to another\ntakes "
+          + " or ".join(f"{move}" for move in MOVES) + " nanoseconds more, for the cache line.\n")
+    markdown([[cpus, f"{cpus * off / 1000:,.0f}",
+               *(f"{with_lock(results, cpus, move) / 1000:,.0f}" for move in (0, *MOVES))]
+              for cpus in (1, 2, 4, 8, 16, 32, 48, 64)],
+             ["CPUs", "off", "kretprobe, the lock alone",
+              *(f"{move} ns a move" for move in MOVES)])
 
 
 def scaling_table(results):
@@ -374,10 +446,11 @@ def summary(results):
 
 
 TABLES = {"cost": cost_table, "stock": stock_table, "time": time_table,
+          "forward": forward_table,
           "packet": packet_table, "lost": lost_table,
           "parallel": parallel_table, "reading": reading_table}
 LOAD_TABLES = {"throughput": throughput_table, "latency": latency_table,
-               "old throughput": old_table}
+               "old throughput": old_table, "hold": hold_table}
 # By the clock: for no document.
 CLOCK_TABLES = {"scaling": scaling_table}
 
@@ -503,13 +576,46 @@ def plot_parallel(results, axes):
     label_rows(axes, names, "calls by two CPUs for each call by one: median and range")
 
 
+def plot_hold(results, axes):
+    """Draws what many CPUs forward with the lock of a kretprobe: a model; and what was measured
+    with one, and by the clock with two."""
+    off = results["old throughput"][0]["rate"]
+    cpus = list(range(1, 65))
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.plot(cpus, [of * off / 1000 for of in cpus], "-", color=BLUE,
+              label="model: off")
+    for move, style in zip((0, *MOVES), ("--", "-.", ":")):
+        axes.plot(cpus, [with_lock(results, of, move) / 1000 for of in cpus], style, color=ORANGE,
+                  label="model: kretprobe, " + (f"{move} ns a move of its lock" if move
+                                                else "its lock alone"))
+    for name, marker, color in (("off", "o", BLUE), (OLD_KRETPROBE, "s", ORANGE)):
+        rate = next(row["rate"] for row in results["old throughput"] if row["mechanism"] == name)
+        axes.plot([1], [rate / 1000], marker, color=color, label=f"measured: {label(name)}")
+        values = [rate / 1000 * gain for (kernel, mechanism), of in gains(results).items()
+                  if kernel.startswith("5.10") and mechanism == name for gain in of]
+        if values:
+            middle = statistics.median(values)
+            axes.errorbar([2 if name == "off" else 2.1], [middle], fmt=marker, color=color,
+                          capsize=3, yerr=[[middle - min(values)], [max(values) - middle]])
+    axes.set_xlabel("CPUs (logarithmic)")
+    axes.set_ylabel("1,000 packets a second, Linux 5.10 (logarithmic)")
+    axes.set_ylim(bottom=off / 4000)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#dddddd", linewidth=0.6)
+    legend_above(axes)
+
+
 PLOTS = {"cost": plot_cost, "packet": plot_packet, "throughput": plot_throughput,
-         "latency": plot_latency, "parallel": plot_parallel}
+         "latency": plot_latency, "parallel": plot_parallel, "hold": plot_hold}
 
 
 def plot(results, directory):
     """Draws all plots for which there are measurements, on white for GitHub's dark theme."""
-    wanted = [name for name in PLOTS if name in results]
+    wanted = [name for name in PLOTS if name in results and
+              (name != "hold" or "old throughput" in results)]
     if not wanted:
         return
     import matplotlib  # pylint: disable=import-outside-toplevel # make bench-here works without it

@@ -160,6 +160,14 @@ check_line "make bench: rejects an unknown part" 1 "unknown part of the bench: s
 check_line "make soak: rejects an unknown part" 2 "unknown part of the soak: speed; use one of: boots" make soak PARTS=speed
 check_line "make bench: rejects an unknown mechanism" 1 "unknown mechanism: perl; use one of: iptverdict" \
 	env MECHANISMS=perl tools/testing/bench/bench cost
+second_bench() {
+	local output
+	mkdir -p "$BENCH"
+	# Killed while it waits.
+	output=$(flock "$BENCH/lock" timeout --signal=KILL 10 tools/testing/bench/bench cost 2>&1) || :
+	grep -x "== bench: waiting for another one in this clone" <<<"$output"
+}
+check "make bench: waits for another one in the same clone" second_bench
 git clone --quiet "$REPO" "$tmp/clone"
 check_line "run: rejects an unknown test" 1 "unknown test: speed; use one of: selftests" \
 	"$tmp/clone/tools/testing/run" speed

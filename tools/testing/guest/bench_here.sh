@@ -39,9 +39,12 @@ bench_here iptverdict raw_tp+count >"$work/bench" || sed 's/^/# /' "$work/bench"
 check "bench-here: prints a row for each mechanism" \
 	"$(sed -n 's/^| \([a-z_, ]*\) | [0-9]* | [0-9]* | [0-9]* | [-0-9.]* | [-0-9.]* |$/\1/p' "$work/bench")" \
 	$'off\niptverdict\nraw_tp, counting'
+check "bench-here: prints what one CPU forwards with each mechanism" \
+	"$(sed -n 's/^| \([a-z_, ]*\) | [0-9,]* | [0-9,]* to [0-9,]* | [0-9.]* % | [-0-9,]* | [-0-9,]* |$/\1/p' "$work/bench")" \
+	$'off\niptverdict\nraw_tp, counting'
 # left_behind: prints what the bench has not removed.
 left_behind() {
-	ls -d /sys/module/ipt_bench /sys/module/iptverdict /run/netns/rules* /sys/fs/bpf/bench* 2>/dev/null
+	ls -d /sys/module/ipt_bench /sys/module/iptverdict /sys/module/pktgen /sys/module/dummy /run/netns/rules* /sys/fs/bpf/bench* 2>/dev/null
 }
 check "bench-here: leaves no module, network namespace or BPF program" "$(left_behind)" ""
 
