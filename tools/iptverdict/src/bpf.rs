@@ -233,7 +233,7 @@ impl Programs {
     /// Packets that passed the filter, but found no space to be reported or counted, and those
     /// that the programs missed because they ran already.
     pub fn lost(&self) -> Result<u64> {
-        let mut lost = self.missed();
+        let mut lost = self.missed()?;
         for event in 0..self.skeleton.maps.lost.max_entries() {
             let counts = self
                 .skeleton
@@ -259,7 +259,7 @@ impl Programs {
     }
 
     /// The kernel does not run a program on a CPU where it runs: a softirq may interrupt it.
-    fn missed(&self) -> u64 {
+    fn missed(&self) -> io::Result<u64> {
         let programs = &self.skeleton.progs;
         let programs = [
             &programs.ipt_verdict,
@@ -270,13 +270,14 @@ impl Programs {
         let loaded = programs.iter().zip(&self.present);
         loaded
             .filter(|(_, present)| **present)
-            .filter_map(|(program, _)| {
+            .map(|(program, _)| {
                 let fd = program.as_fd().as_raw_fd();
-                let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
-                let line = info
+                let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}"))?;
+                let missed = info
                     .lines()
-                    .find_map(|line| line.strip_prefix("recursion_misses:"))?;
-                line.trim().parse::<u64>().ok()
+                    .find_map(|line| line.strip_prefix("recursion_misses:"))
+                    .and_then(|missed| missed.trim().parse::<u64>().ok());
+                Ok(missed.unwrap_or(0))
             })
             .sum()
     }

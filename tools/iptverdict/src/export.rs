@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{anyhow, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use clap::Args;
 use prometheus_client::{
     collector::Collector,
@@ -22,11 +22,11 @@ use prometheus_client::{
     metrics::{counter::ConstCounter, MetricType},
     registry::{Registry, Unit},
 };
-use tiny_http::{Header, Method, Request, Response, Server};
 
 use crate::{
     bpf::{Mode, Programs, Total},
     filter::Filter,
+    http::{self, Response},
     stop::{self, Stop},
 };
 
@@ -178,35 +178,36 @@ fn write_file(path: &Path, interval: Duration, programs: &Programs, stop: &Stop)
     fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))
 }
 
-fn answer(request: Request, programs: &Programs) -> Result<()> {
-    let (status, kind, text) = match (request.method(), request.url()) {
-        (Method::Get | Method::Head, "/metrics") => {
-            (200, OPENMETRICS, Counts::read(programs)?.openmetrics()?)
-        }
-        (Method::Get | Method::Head, _) => (404, TEXT, "The metrics are at /metrics\n".to_owned()),
-        _ => (405, TEXT, "Use GET\n".to_owned()),
+fn answer(programs: &Programs, method: &str, path: &str) -> Response {
+    let text = |status, body| Response {
+        status,
+        content_type: TEXT,
+        body,
     };
-    let header = Header::from_bytes("Content-Type", kind).map_err(|()| anyhow!("bad header"))?;
-    let response = Response::from_string(text)
-        .with_status_code(status)
-        .with_header(header);
-    // The client may be gone.
-    let _ = request.respond(response);
-    Ok(())
+    match (method, path) {
+        ("GET" | "HEAD", "/metrics") => {
+            match Counts::read(programs).and_then(Counts::openmetrics) {
+                Ok(body) => Response {
+                    status: "200 OK",
+                    content_type: OPENMETRICS,
+                    body,
+                },
+                Err(error) => text("500 Internal Server Error", format!("{error:#}\n")),
+            }
+        }
+        ("GET" | "HEAD", _) => text("404 Not Found", "The metrics are at /metrics\n".to_owned()),
+        _ => text("405 Method Not Allowed", "Use GET\n".to_owned()),
+    }
 }
 
 /// Answers requests until a signal.
 fn serve(address: SocketAddr, programs: &Programs, stop: &Stop) -> Result<()> {
-    let server =
-        Server::http(address).map_err(|error| anyhow!("cannot listen at {address}: {error}"))?;
-    eprintln!(
-        "iptverdict: counting; http://{}/metrics",
-        server.server_addr()
-    );
+    let mut server =
+        http::Server::bind(address).with_context(|| format!("cannot listen at {address}"))?;
+    // The kernel chooses the port if it is 0.
+    eprintln!("iptverdict: counting; http://{}/metrics", server.address()?);
     while !stop.requested() {
-        if let Some(request) = server.recv_timeout(TICK)? {
-            answer(request, programs)?;
-        }
+        thread::sleep(server.serve(|method, path| answer(programs, method, path)));
     }
     Ok(())
 }

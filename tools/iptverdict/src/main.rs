@@ -7,6 +7,7 @@ mod doctor;
 mod event;
 mod export;
 mod filter;
+mod http;
 mod line;
 mod netns;
 mod packet;

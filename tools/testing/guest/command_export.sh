@@ -131,18 +131,41 @@ check "command: export: Prometheus knows the types of the metrics" \
 	"$(get $prometheus /api/v1/metadata?metric=iptverdict_packets | grep -o '"type":"[a-z]*"')" '"type":"counter"'
 
 # Wrong requests, and clients that say nothing.
-check "command: export: another path: 404" "$(get $exporter / | head -1)" "HTTP/1.0 404 Not Found"
+check "command: export: another path: 404" "$(get $exporter / | head -1)" "HTTP/1.1 404 Not Found"
 check "command: export: another method: 405" "$(get $exporter /metrics POST | head -1)" \
-	"HTTP/1.0 405 Method Not Allowed"
+	"HTTP/1.1 405 Method Not Allowed"
 silent=()
-for _ in {1..50}; do
-	exec {fd}<>"/dev/tcp/${exporter%:*}/${exporter#*:}"
-	silent+=("$fd")
-done
-check "command: export: answers while others are silent" "$(get $exporter /metrics | head -1)" "HTTP/1.0 200 OK"
-for fd in "${silent[@]}"; do
-	exec {fd}>&-
-done
+# silent COUNT: opens so many connections.
+silent() {
+	local i fd
+	for ((i = 0; i < $1; i++)); do
+		exec {fd}<>"/dev/tcp/${exporter%:*}/${exporter#*:}"
+		silent+=("$fd")
+	done
+}
+# answers: succeeds if the exporter answers.
+answers() {
+	[[ $(get $exporter /metrics 2>/dev/null | head -1) == "HTTP/1.1 200 OK" ]]
+}
+hang_up() {
+	local fd
+	for fd in "${silent[@]}"; do
+		exec {fd}>&-
+	done
+	silent=()
+}
+silent 100
+check_that "command: export: answers while others are silent" answers
+hang_up
+wait_until answers
+# shellcheck disable=SC2012 # names are numbers
+last=$(ls "/proc/${pids[export]}/fd" | sort -n | tail -n 1)
+prlimit --pid "${pids[export]}" --nofile=$((last + 4))
+silent 10
+wait_until answers
+hang_up
+check "command: export: answers after it had no file left for clients" \
+	"$(get $exporter /metrics | rows | grep "^${drops% * *}")" "$drops"
 
 check_fails "command: export: needs a place" "required arguments" iptverdict export
 check_fails "command: export: only one place" "cannot be used with" \
