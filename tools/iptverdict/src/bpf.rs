@@ -205,6 +205,9 @@ impl Programs {
         open.progs.ip6t_verdict.set_autoload(present[1]);
         open.progs.arpt_verdict.set_autoload(present[2]);
         open.progs.nft_verdict.set_autoload(present[3]);
+        if !matches!(mode, Mode::CountTotals) {
+            open.maps.totals.set_max_entries(1)?;
+        }
         // It reads types of x_tables.
         open.progs
             .current_ruleset
@@ -376,7 +379,7 @@ impl Programs {
     }
 
     /// The counts by family, table, hook and verdict, in this order, of those that have occurred.
-    pub fn totals(&self) -> Vec<Total> {
+    pub fn totals(&self) -> Result<Vec<Total>> {
         let map = &self.skeleton.maps.totals;
         let mut totals = Vec::new();
         let events = (0..).zip(Kind::ALL).zip(&self.present);
@@ -387,7 +390,7 @@ impl Programs {
                     let verdicts = event::VERDICTS.into_iter().chain([event::OTHER]);
                     for (action, verdict) in (0..).zip(verdicts) {
                         let at: u32 = first + ((slot << 6) | (hook << 3) | action);
-                        let count = sum(map, &at.to_ne_bytes()).unwrap_or_default();
+                        let count = sum(map, &at.to_ne_bytes())?;
                         if count.packets > 0 {
                             totals.push(Total {
                                 family,
@@ -401,7 +404,7 @@ impl Programs {
                 }
             }
         }
-        totals
+        Ok(totals)
     }
 
     /// The counts of all source addresses, with their keys.
@@ -433,25 +436,29 @@ fn rows(kind: Kind) -> Vec<(u8, &'static str, &'static str)> {
             let tables = event::TABLES.into_iter().chain(["other"]);
             tables.map(|table| (pf, family, table)).collect()
         }
-        None => event::FAMILIES
-            .map(|(pf, family)| (pf, family, "nftables"))
-            .to_vec(),
+        None => {
+            let families = event::FAMILIES.into_iter().chain([(0, "other")]);
+            families
+                .map(|(pf, family)| (pf, family, "nftables"))
+                .collect()
+        }
     }
 }
 
 /// The sum of a value of a map over all CPUs.
-fn sum(map: &impl MapCore, key: &[u8]) -> Option<Count> {
+fn sum(map: &impl MapCore, key: &[u8]) -> Result<Count> {
     let mut sum = Count::default();
-    for value in map.lookup_percpu(key, MapFlags::ANY).ok()?? {
-        sum += read_plain::<types::count>(&value)?.into();
+    for value in map.lookup_percpu(key, MapFlags::ANY)?.unwrap_or_default() {
+        let count = read_plain::<types::count>(&value).context("a short value in a map")?;
+        sum += count.into();
     }
-    Some(sum)
+    Ok(sum)
 }
 
 /// The keys of a map, and the sums of their values over all CPUs.
 fn counts(map: &impl MapCore) -> impl Iterator<Item = (Vec<u8>, Count)> + '_ {
     map.keys().filter_map(|key| {
-        let sum = sum(map, &key)?;
+        let sum = sum(map, &key).ok()?;
         Some((key, sum))
     })
 }

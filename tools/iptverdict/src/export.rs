@@ -67,7 +67,7 @@ struct Counts {
 impl Counts {
     fn read(programs: &Programs) -> Result<Self> {
         Ok(Self {
-            totals: programs.totals(),
+            totals: programs.totals()?,
             lost: programs.lost()?,
         })
     }
@@ -151,8 +151,11 @@ fn replace(path: &Path, content: &str) -> Result<()> {
             .create_new(true)
             .mode(0o644)
             .open(&new)?
-            .write_all(content.as_bytes())?;
-        fs::rename(&new, path)
+            .write_all(content.as_bytes())
+            .and_then(|()| fs::rename(&new, path))
+            .inspect_err(|_| {
+                let _ = fs::remove_file(&new);
+            })
     };
     write().with_context(|| format!("cannot write {}", path.display()))
 }
@@ -171,7 +174,10 @@ fn write_file(path: &Path, interval: Duration, programs: &Programs, stop: &Stop)
     while !stop.requested() {
         thread::sleep(TICK);
         if last.elapsed() >= interval {
-            update()?;
+            // The disk may be full for a while.
+            if let Err(error) = update() {
+                eprintln!("iptverdict: {error:#}");
+            }
             last = Instant::now();
         }
     }
@@ -184,7 +190,7 @@ fn answer(programs: &Programs, method: &str, path: &str) -> Response {
         content_type: TEXT,
         body,
     };
-    match (method, path) {
+    match (method, path.split('?').next().unwrap_or(path)) {
         ("GET" | "HEAD", "/metrics") => {
             match Counts::read(programs).and_then(Counts::openmetrics) {
                 Ok(body) => Response {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A small HTTP server, which answers one request of each client. It never waits for a client: any
-//! number of silent ones keep it from answering others for a few seconds only.
+//! A small HTTP server, which answers one request of each client. It never waits for a client, and
+//! if many are silent, it drops the oldest.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -9,9 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// So many clients are served at a time; others wait.
+/// So many clients are served at a time.
 const CLIENTS: usize = 64;
-/// For so long a client may take to send its request.
+/// So long a client may take to send its request, and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// So long a request may be, in bytes.
 const REQUEST: usize = 8192;
@@ -27,34 +27,36 @@ struct Client {
     stream: TcpStream,
     since: Instant,
     request: Vec<u8>,
+    /// Empty until the request is complete.
+    answer: Vec<u8>,
+    sent: usize,
 }
 
 impl Client {
     /// Reads what there is of the request. Returns whether it is complete.
     fn read(&mut self) -> io::Result<bool> {
         let mut bytes = [0; 1024];
-        loop {
+        let mut ended = false;
+        while !ended && self.request.len() <= REQUEST {
             match self.stream.read(&mut bytes) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(0) => ended = true,
                 Ok(length) => self.request.extend(&bytes[..length]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => (),
                 Err(error) => return Err(error),
             }
-            if self.request.len() > REQUEST {
-                return Err(ErrorKind::InvalidData.into());
-            }
         }
-        if self.request.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
-            return Ok(true);
+        if self.request.len() > REQUEST {
+            return Err(ErrorKind::InvalidData.into());
         }
-        if self.since.elapsed() > PATIENCE {
-            return Err(ErrorKind::TimedOut.into());
+        let complete = self.request.windows(4).any(|bytes| bytes == b"\r\n\r\n");
+        if ended && !complete {
+            return Err(ErrorKind::UnexpectedEof.into());
         }
-        Ok(false)
+        Ok(complete)
     }
 
-    fn write(&mut self, answer: impl Fn(&str, &str) -> Response) -> io::Result<()> {
+    fn answer(&mut self, answer: impl Fn(&str, &str) -> Response) {
         let request = String::from_utf8_lossy(&self.request);
         let mut words = request.split_whitespace();
         let (method, path) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
@@ -70,8 +72,30 @@ impl Client {
         if method != "HEAD" {
             text += &body;
         }
-        // It fits into the buffer of the socket. Whoever does not take it gets no more.
-        self.stream.write_all(text.as_bytes())
+        self.answer = text.into();
+        self.since = Instant::now();
+    }
+
+    /// Goes on as far as it can without waiting. Returns whether there is more to do.
+    fn proceed(&mut self, answer: impl Fn(&str, &str) -> Response) -> io::Result<bool> {
+        if self.since.elapsed() > PATIENCE {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        if self.answer.is_empty() {
+            if !self.read()? {
+                return Ok(true);
+            }
+            self.answer(answer);
+        }
+        while self.sent < self.answer.len() {
+            match self.stream.write(&self.answer[self.sent..]) {
+                Ok(length) => self.sent += length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
+                Err(error) if error.kind() == ErrorKind::Interrupted => (),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -101,6 +125,8 @@ impl Server {
             stream,
             since: Instant::now(),
             request: Vec::new(),
+            answer: Vec::new(),
+            sent: 0,
         })
     }
 
@@ -114,37 +140,46 @@ impl Server {
                 Err(_) => break,
             }
         }
-        self.clients.retain_mut(|client| match client.read() {
-            Ok(false) => true,
-            Ok(true) => {
-                // It may be gone.
-                let _ = client.write(&answer);
-                false
-            }
-            Err(_) => false,
-        });
+        // What goes wrong with a client is its own affair.
+        self.clients
+            .retain_mut(|client| client.proceed(&answer).unwrap_or(false));
+        if self.clients.len() == CLIENTS {
+            self.clients.drain(..CLIENTS / 2);
+        }
         Duration::from_millis(if self.clients.is_empty() { 100 } else { 10 })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
+    use std::{net::Shutdown, thread};
 
     use super::*;
 
-    /// Serves a request in pieces, and returns the answer.
-    fn answer_to(pieces: &[&str]) -> String {
-        let mut server = Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let mut client = TcpStream::connect(server.address().unwrap()).unwrap();
+    fn server() -> (Server, TcpStream) {
+        let server = Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let client = TcpStream::connect(server.address().unwrap()).unwrap();
+        (server, client)
+    }
+
+    fn echo(method: &str, path: &str) -> Response {
+        Response {
+            status: "200 OK",
+            content_type: "text/plain",
+            body: format!("{method} {path}"),
+        }
+    }
+
+    /// Serves a request in pieces, which the client ends if it is complete. Returns the answer.
+    fn answer_to(pieces: &[&str], end: bool) -> String {
+        let (mut server, mut client) = server();
         for piece in pieces {
             client.write_all(piece.as_bytes()).unwrap();
+            if end {
+                client.shutdown(Shutdown::Write).unwrap();
+            }
             thread::sleep(Duration::from_millis(50));
-            server.serve(|method, path| Response {
-                status: "200 OK",
-                content_type: "text/plain",
-                body: format!("{method} {path}"),
-            });
+            server.serve(echo);
         }
         drop(server);
         let mut answer = String::new();
@@ -156,20 +191,78 @@ mod tests {
     #[test]
     fn a_request_in_pieces() {
         assert_eq!(
-            answer_to(&["GET /met", "rics HTTP/1.1\r\nHost: x\r\n", "\r\n"]),
+            answer_to(&["GET /met", "rics HTTP/1.1\r\nHost: x\r\n", "\r\n"], false),
             "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 12\r\nConnection: close\r\n\r\nGET /metrics"
         );
     }
 
     #[test]
+    fn a_client_that_sends_no_more() {
+        assert!(answer_to(&["GET / HTTP/1.0\r\n\r\n"], true).ends_with("\r\n\r\nGET /"));
+    }
+
+    #[test]
     fn head_has_no_body() {
-        let answer = answer_to(&["HEAD / HTTP/1.0\r\n\r\n"]);
-        assert!(answer.ends_with("Content-Length: 6\r\nConnection: close\r\n\r\n"));
+        assert!(answer_to(&["HEAD / HTTP/1.0\r\n\r\n"], false)
+            .ends_with("Content-Length: 6\r\nConnection: close\r\n\r\n"));
     }
 
     #[test]
     fn long_or_incomplete_requests_get_no_answer() {
-        assert_eq!(answer_to(&["GET /", &"x".repeat(REQUEST)]), "");
-        assert_eq!(answer_to(&["GET / HTTP/1.0\r\n"]), "");
+        let long = "x".repeat(REQUEST) + "\r\n\r\n";
+        assert_eq!(answer_to(&["GET /", &long], false), "");
+        assert_eq!(answer_to(&["GET / HTTP/1.0\r\n"], true), "");
+    }
+
+    #[test]
+    fn a_client_that_reads_late() {
+        const SIZE: usize = 20_000_000;
+        let (mut server, mut client) = server();
+        client.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        let reader = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(500));
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).unwrap();
+            answer.len()
+        });
+        while !reader.is_finished() {
+            thread::sleep(server.serve(|_, _| Response {
+                body: "x".repeat(SIZE),
+                ..echo("", "")
+            }));
+        }
+        assert!(reader.join().unwrap() > SIZE);
+    }
+
+    #[test]
+    fn silent_clients_are_dropped() {
+        let (mut server, mut late) = server();
+        let silent: Vec<TcpStream> = (0..CLIENTS)
+            .map(|_| TcpStream::connect(server.address().unwrap()).unwrap())
+            .collect();
+        late.write_all(b"GET ").unwrap();
+        for _ in 0..4 {
+            server.serve(echo);
+        }
+        assert!(server.clients.len() < CLIENTS);
+        let mut client = TcpStream::connect(server.address().unwrap()).unwrap();
+        client.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        thread::sleep(Duration::from_millis(50));
+        server.serve(echo);
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("GET /"));
+        drop(silent);
+    }
+
+    #[test]
+    fn nobody_stays_silent() {
+        let (mut server, _client) = server();
+        thread::sleep(Duration::from_millis(50));
+        server.serve(echo);
+        assert_eq!(server.clients.len(), 1);
+        server.clients[0].since -= PATIENCE;
+        server.serve(echo);
+        assert_eq!(server.clients.len(), 0);
     }
 }

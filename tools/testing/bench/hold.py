@@ -40,18 +40,25 @@ def functions(kallsyms):
 
 def blocks(log):
     """Yields the blocks of instructions that QEMU executes: the address, and the instructions in
-    words. A block is executed as soon as it is translated."""
-    known, translated = {}, []
+    words. A block is executed as soon as it is translated; one may be logged, but then stopped
+    before its first instruction, and executed later."""
+    known, translated, last = {}, [], None
     for line in log:
         if executed := EXECUTED.match(line):
+            if last:
+                yield last
             block = executed.groups()
             if translated:
                 known[block], translated = translated, []
-            yield block[0], known[block]
+            last = block[0], known[block]
+        elif line.startswith("Stopped execution"):
+            last = None
         elif line.startswith("IN:"):
             translated = []
         elif instruction := INSTRUCTION.match(line):
             translated.append(instruction[1])
+    if last:
+        yield last
 
 
 def holds(log, entries):

@@ -5,7 +5,6 @@ import contextlib
 import json
 import pathlib
 import re
-import shutil
 import types
 
 import load
@@ -64,6 +63,15 @@ def sent():
     return link["stats64"]["tx"]["packets"]
 
 
+def perf_works():
+    """Returns whether there is a perf for this kernel."""
+    try:
+        run("perf", "stat", "true")
+    except BenchError:
+        return False
+    return True
+
+
 def forward(count, counters=False):
     """Forwards so many packets. Returns the packets a second, and the cycles and instructions for
     each packet, "-" if the CPU does not count them."""
@@ -71,11 +79,11 @@ def forward(count, counters=False):
     before = sent()
     start = ("nsenter", f"--net=/run/netns/{load.NET}", *command("pgctrl", "start"))
     counted = {}
-    if counters and shutil.which("perf"):
+    if counters and perf_works():
         log = run("perf", "stat", "--log-fd", "1", "-x,", f"--cpu={CPU}",
                   "-e", "cycles,instructions", "--", *start)
         counted = {event: int(value) for value, event in
-                   re.findall(r"^(\d+),[^,]*,(cycles|instructions)", log, re.M)}
+                   re.findall(r"^(\d+),[^,]*,(?:cpu_core/)?(cycles|instructions)\b", log, re.M)}
     else:
         run(*start)
     forwarded = sent() - before

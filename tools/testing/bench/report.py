@@ -243,7 +243,7 @@ def forward_table(results):
         table.append([label(name), f"{statistics.median(rates):,.0f}",
                       f"{rates[0]:,} to {rates[-1]:,}",
                       f"{100 * statistics.median(rates) / off:.1f} %",
-                      *("-" if of[0][key] == "-" else
+                      *("-" if any(row[key] == "-" for row in of) else
                         f"{statistics.median(row[key] for row in of):,.0f}"
                         for key in ("cycles", "instructions"))])
     markdown(table, ["mechanism", "packets a second", "range", "share", "cycles", "instructions"])
@@ -355,7 +355,7 @@ def old_table(results):
     """Prints throughput and latency of the old kernel."""
     print("### The kernel where it began\n")
     print("The same router on Debian's own 5.10, with its own tables.\n")
-    rates = {row["mechanism"]: row["rate"] for row in results["old throughput"]}
+    rates = old_rates(results)
     markdown([[label(name), f"{rate:,}", f"{100 * rate / rates['off']:.1f} %"]
               for name, rate in rates.items()], ["mechanism", "packets a second", "share"])
     if "old latency" in results:
@@ -370,14 +370,18 @@ def gains(results):
     return {key: sorted(values) for key, values in sorted(found.items())}
 
 
+def old_rates(results):
+    """Returns the throughput on the old kernel, by mechanism."""
+    return {row["mechanism"]: row["rate"] for row in results.get("old throughput", ())}
+
+
 def lock(results):
     """Returns how often a packet takes the lock of a kretprobe on the old kernel, for how many
     instructions each, and how many instructions the packet takes in all."""
     packets = results["held"][0]["packets"]
     times = sum(row["times"] for row in results["hold"])
     held = sum(row["times"] * row["instructions"] for row in results["hold"])
-    rates = {row["mechanism"]: row["rate"] for row in results["old throughput"]}
-    return times / packets, held / times, INSTRUCTIONS / rates[OLD_KRETPROBE]
+    return times / packets, held / times, INSTRUCTIONS / old_rates(results)[OLD_KRETPROBE]
 
 
 def with_lock(results, cpus, move=0):
@@ -396,10 +400,8 @@ def with_lock(results, cpus, move=0):
 
 def hold_table(results):
     """Prints what the lock of a kretprobe makes of many CPUs."""
-    if "old throughput" not in results:
-        return
     times, held, packet = lock(results)
-    off = results["old throughput"][0]["rate"]
+    off = old_rates(results)["off"]
     print("### The lock of a kretprobe\n")
     print(f"In 5.10, a packet takes the lock of the kretprobe {times:g} times, for {held:.1f} "
           f"instructions each:\n{100 * times * held / packet:.1f} % of what it costs one CPU. "
@@ -579,7 +581,8 @@ def plot_parallel(results, axes):
 def plot_hold(results, axes):
     """Draws what many CPUs forward with the lock of a kretprobe: a model; and what was measured
     with one, and by the clock with two."""
-    off = results["old throughput"][0]["rate"]
+    rates = old_rates(results)
+    off = rates["off"]
     cpus = list(range(1, 65))
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
@@ -590,7 +593,7 @@ def plot_hold(results, axes):
                   label="model: kretprobe, " + (f"{move} ns a move of its lock" if move
                                                 else "its lock alone"))
     for name, marker, color in (("off", "o", BLUE), (OLD_KRETPROBE, "s", ORANGE)):
-        rate = next(row["rate"] for row in results["old throughput"] if row["mechanism"] == name)
+        rate = rates[name]
         axes.plot([1], [rate / 1000], marker, color=color, label=f"measured: {label(name)}")
         values = [rate / 1000 * gain for (kernel, mechanism), of in gains(results).items()
                   if kernel.startswith("5.10") and mechanism == name for gain in of]
@@ -614,8 +617,7 @@ PLOTS = {"cost": plot_cost, "packet": plot_packet, "throughput": plot_throughput
 
 def plot(results, directory):
     """Draws all plots for which there are measurements, on white for GitHub's dark theme."""
-    wanted = [name for name in PLOTS if name in results and
-              (name != "hold" or "old throughput" in results)]
+    wanted = [name for name in PLOTS if name in results]
     if not wanted:
         return
     import matplotlib  # pylint: disable=import-outside-toplevel # make bench-here works without it
@@ -655,6 +657,9 @@ def print_tables(tables, results, conditions):
 def report(directory):
     """Writes all that DIR's measurements yield."""
     results = read(directory)
+    # The model needs all of these.
+    if "held" not in results or not {"off", OLD_KRETPROBE} <= set(old_rates(results)):
+        results.pop("hold", None)
     with open(os.path.join(directory, "conditions.txt"), encoding="utf-8") as lines:
         conditions = dict(line.rstrip("\n").partition("\t")[::2] for line in lines)
     with printing_to(directory, "results.json"):

@@ -20,7 +20,7 @@ get() {
 	local answer
 	exec {answer}<>"/dev/tcp/${1%:*}/${1#*:}"
 	printf '%s %s HTTP/1.0\r\n\r\n' "${3:-GET}" "$2" >&"$answer"
-	tr -d '\r' <&"$answer"
+	timeout 20 tr -d '\r' <&"$answer"
 	exec {answer}>&-
 }
 

@@ -100,7 +100,7 @@ struct place {
 
 /*
  * The totals of an event: a slot for each table of iptables, or each family of nftables, and one
- * for others; in a slot eight hooks, with eight verdicts each.
+ * for all others; in a slot eight hooks, with eight verdicts each.
  */
 #define NR_TABLES	5
 #define NR_FAMILIES	6
