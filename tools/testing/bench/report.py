@@ -590,7 +590,7 @@ def plot_hold(results, axes):
               label="model: off")
     for move, style in zip((0, *MOVES), ("--", "-.", ":")):
         axes.plot(cpus, [with_lock(results, of, move) / 1000 for of in cpus], style, color=ORANGE,
-                  label="model: kretprobe, " + (f"{move} ns a move of its lock" if move
+                  label="model: kretprobe, " + (f"{move} ns each time its lock moves" if move
                                                 else "its lock alone"))
     for name, marker, color in (("off", "o", BLUE), (OLD_KRETPROBE, "s", ORANGE)):
         rate = rates[name]
@@ -608,7 +608,7 @@ def plot_hold(results, axes):
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#dddddd", linewidth=0.6)
-    legend_above(axes)
+    axes.legend(frameon=False, loc="lower right", fontsize=9)
 
 
 PLOTS = {"cost": plot_cost, "packet": plot_packet, "throughput": plot_throughput,
