@@ -450,11 +450,11 @@ def summary(results):
 TABLES = {"cost": cost_table, "stock": stock_table, "time": time_table,
           "forward": forward_table,
           "packet": packet_table, "lost": lost_table,
-          "parallel": parallel_table, "reading": reading_table}
+          "reading": reading_table}
 LOAD_TABLES = {"throughput": throughput_table, "latency": latency_table,
                "old throughput": old_table, "hold": hold_table}
 # By the clock: for no document.
-CLOCK_TABLES = {"scaling": scaling_table}
+CLOCK_TABLES = {"parallel": parallel_table, "scaling": scaling_table}
 
 
 BLUE, ORANGE, GREY = "#1f4e79", "#e08214", "#b8b8b8"
