@@ -13,7 +13,9 @@
 # until then.
 unloaded() {
 	local module
-	for module in $(lsmod | awk '/^(ip|ip6|arp)table_|^(ip|ip6|arp)_tables|^nft_|^nf_tables|^xt_|^x_tables/ { print $1 }'); do
+	# What uses x_tables also has other names, as ipt_REJECT.
+	for module in $(lsmod | awk '/^(ip|ip6|arp)table_|^nft_/ { print $1 }
+			/^(ip|ip6|arp|nf|x)_tables / { print $4 "," $1 }' | tr ',' ' '); do
 		rmmod "$module" 2>/dev/null || :
 	done
 	! lsmod | grep -qE '^(ip|ip6|arp|nf|x)_tables'
