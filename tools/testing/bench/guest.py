@@ -488,7 +488,7 @@ def part_old(built, _names):
 
 def forward(state, number, packets):
     """Forwards packets."""
-    result = pktgen.forward(packets, counters=True)
+    result = pktgen.forward(packets)
     row("forward", state.name, number, result.rate, result.cycles, result.instructions)
 
 

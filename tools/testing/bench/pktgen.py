@@ -2,6 +2,7 @@
 """Forwards packets of the kernel's generator pktgen through a router, as fast as one CPU does."""
 
 import contextlib
+import functools
 import json
 import pathlib
 import re
@@ -63,6 +64,7 @@ def sent():
     return link["stats64"]["tx"]["packets"]
 
 
+@functools.cache
 def perf_works():
     """Returns whether there is a perf for this kernel."""
     try:
@@ -72,14 +74,14 @@ def perf_works():
     return True
 
 
-def forward(count, counters=False):
+def forward(count):
     """Forwards so many packets. Returns the packets a second, and the cycles and instructions for
     each packet, "-" if the CPU does not count them."""
     in_net(load.NET, *command(f"r0@{CPU}", f"count {count}"))
     before = sent()
     start = ("nsenter", f"--net=/run/netns/{load.NET}", *command("pgctrl", "start"))
     counted = {}
-    if counters and perf_works():
+    if perf_works():
         log = run("perf", "stat", "--log-fd", "1", "-x,", f"--cpu={CPU}",
                   "-e", "cycles,instructions", "--", *start)
         counted = {event: int(value) for value, event in
