@@ -66,8 +66,7 @@ check "rust_event: a policy of IPv6" "$(deciding ipv6 | sort -u)" "1 "
 # shellcheck disable=SC2034 # lib.sh uses them
 event=arpt_verdict event_module=arp_tables
 ask() {
-	ip -n client neigh flush dev c0
-	in_net client ping -qc 1 -W 1 $server
+	in_net client "$here/arp.py" c0 $client $router 1
 }
 compare arp ask
 check "rust_event: a policy of ARP" "$(logged family table hook policy in | grep -m 1 'arp filter 0 .* r0')" \

@@ -98,10 +98,13 @@ table bridge filter {
 	}
 }
 E
-in_net client ip neigh flush dev c0
-in_net server ip neigh flush dev s0
+# With permanent neighbours, only arp.py sends ARP requests.
+ip -n client neigh change 10.0.3.2 dev c0 nud permanent
+ip -n server neigh change 10.0.3.1 dev s0 nud permanent
 trace_on "family == 7 && hook == 2 && (protocol == 1 || protocol == 0)"
 check "bridge: nftables: a rule of the bridge family drops the replies" "$(pings 2)" 0
+in_net client "$here/arp.py" c0 10.0.3.1 10.0.3.2 1
+events 6
 check "bridge: nftables: events of IPv4 and of ARP, which has no addresses here" \
 	"$(trace | columns pf protocol verdict policy in out saddr daddr | sort -u)" \
 	"7 0 ACCEPT 0 r1 r0 :: ::
