@@ -41,15 +41,17 @@ bool policy 1"
 # nft_load: loads a ruleset from standard input into the router.
 nft_load() {
 	in_net router nft -f -
+	save_rules
 }
-# rules: prints family, table, handle and comment of each rule of the router.
-rules() {
+# save_rules: writes family, table, handle and comment of each rule of the router to $work/rules.
+save_rules() {
 	in_net router nft --json --handle list ruleset | python3 -c '
 import json, sys
 for item in json.load(sys.stdin)["nftables"]:
     rule = item.get("rule")
     if rule:
-        print(rule["family"], rule["table"], rule["handle"], rule.get("comment", "-"))'
+        print(rule["family"], rule["table"], rule["handle"], rule.get("comment", "-"))
+' >"$work/rules"
 }
 # decided FIELD...: prints for each event of the trace these fields, and the comment of the
 # deciding rule, or "policy".
@@ -57,7 +59,7 @@ decided() {
 	trace | columns "$@" family table handle | awk '
 		NR == FNR { name[$1, $2, $3] = $4; next }
 		{ rule = $NF ? name[$(NF - 2), $(NF - 1), $NF] : "policy"
-		  $(NF - 2) = rule; NF -= 2; print }' <(rules) -
+		  $(NF - 2) = rule; NF -= 2; print }' "$work/rules" -
 }
 
 nft_load <<'E'
@@ -142,13 +144,13 @@ exact() {
 	trace | sed -E 's/skbaddr=0* /skbaddr=NULL /; s/skbaddr=[0-9a-f]* /skbaddr=PTR /'
 }
 udp 3 >/dev/null
-handle=$(rules | sed -n 's/^inet filter \([0-9]*\) in-outer$/\1/p')
+handle=$(sed -n 's/^inet filter \([0-9]*\) in-outer$/\1/p' "$work/rules")
 fields="family=inet table=filter chain=forward hook=forward verdict=DROP queue=0 bypass=0 errno=0"
 fields+=" policy=0 handle=$handle in=r0 out=r1 mark=0x0 ctstate=NONE skbaddr=PTR net_cookie=$cookie"
 fields+=" netns=$netns pf=2 len=38 protocol=17 saddr=::ffff:$client daddr=::ffff:$server"
 check "nft_verdict: every field, IPv4" "$(exact)" "$fields"
 datagram=(nsenter --net=/run/netns/client bash -c "echo 123456789 >/dev/udp/$server/3")
-perf record -qae nftables:nft_verdict -o "$work/perf.data" -- "${datagram[@]}" \
+perf record -qaBNe nftables:nft_verdict -o "$work/perf.data" -- "${datagram[@]}" \
 	>"$work/perf" 2>&1 || :
 check "nft_verdict: perf prints every field" \
 	"$(perf script -i "$work/perf.data" -F trace 2>/dev/null |
@@ -174,6 +176,7 @@ check "nft_verdict: the handle stays when rules are inserted" \
 	"$(udp 3 >/dev/null; trace | field handle)" "$handle"
 in_net router nft delete rule inet filter outer handle "$handle"
 in_net router nft add rule inet filter outer udp dport 3 drop comment \"again\"
+save_rules
 check "nft_verdict: a rule that is added again has another handle" "$(udp 3)" "DROP again"
 check_that "nft_verdict: which is higher" test "$(trace | field handle)" -gt "$handle"
 
@@ -263,9 +266,9 @@ table inet dev2 {
 	}
 }
 E
-trace_on "family == 3"
-in_net client ip neigh flush dev c0
-in_net client ping -qc 1 $router >/dev/null
+# Hosts also send requests of their own, and replies to them.
+trace_on "family == 3 && policy == 0"
+in_net client "$here/arp.py" c0 $client $router 1
 events 1
 check "nft_verdict: arp" "$(decided family hook pf verdict | head -n 1)" \
 	"arp input 3 ACCEPT request"
