@@ -38,7 +38,8 @@ check "make deb: the packages install into a fresh Debian system" install_packag
 boots() {
 	local said
 	said=$("$REPO/tools/toolbox/enter" bash -c 'cd / && virtme-run --kimg "$1/boot/vmlinuz-$2" --root "$1" \
-		--mods use --force-9p --disable-kvm --memory 1G --kopt root=/dev/root --script-sh "
+		--mods use --force-9p --disable-kvm --memory 1G --kopt root=/dev/root \
+		--kopt rootflags=version=9p2000.L,trans=virtio,access=any,cache=loose --script-sh "
 			modprobe iptverdict && ip link set lo up && iptables-legacy -A INPUT -p icmp -j ACCEPT &&
 			ping -qc 2 127.0.0.1 >/dev/null && uname -r && cat /sys/kernel/debug/iptverdict/stats"' \
 		boots "$root" "$release" </dev/null)

@@ -39,15 +39,20 @@ compile() {
 		CCACHE_STATSLOG=$tmp/$1/build/ccache.log "$tmp/$1/tools/kernel/build-kernel" \
 			net/netfilter/ net/ipv4/ net/ipv6/netfilter/
 }
+# cached CLONE: compiles there, and succeeds if other clones have compiled almost all before.
 cached() {
 	local hits misses
-	(compile one && compile two) || return 1
-	hits=$(grep -cE '^(direct|preprocessed)_cache_hit$' "$tmp/two/build/ccache.log")
-	misses=$(grep -c '^cache_miss$' "$tmp/two/build/ccache.log" || :)
+	(compile "$1") || return 1
+	hits=$(grep -cE '^(direct|preprocessed)_cache_hit$' "$tmp/$1/build/ccache.log" || :)
+	misses=$(grep -c '^cache_miss$' "$tmp/$1/build/ccache.log" || :)
 	echo "$hits hits, $misses misses"
 	((hits > 100 && 100 * hits >= 95 * (hits + misses)))
 }
-check "compiler cache: at least 95 % hits for netfilter in a second clone" cached
+# The first clone fills the cache, unless an earlier run has.
+shared_cache() {
+	cached one || cached two
+}
+check "compiler cache: at least 95 % hits for netfilter in a second clone" shared_cache
 
 cd "$tmp/one"
 # interrupt SIGNALS PREPARE COMMAND...: interrupts the command five times, each at a random
