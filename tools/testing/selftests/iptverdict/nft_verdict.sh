@@ -43,7 +43,7 @@ nft_load() {
 	in_net router nft -f -
 	save_rules
 }
-# save_rules: writes family, table, handle and comment of each rule of the router to $work/rules.
+# save_rules: writes family, table, handle and comment of each rule to $work/rules.
 save_rules() {
 	in_net router nft --json --handle list ruleset | python3 -c '
 import json, sys
