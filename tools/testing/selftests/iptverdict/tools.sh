@@ -21,7 +21,8 @@ three() {
 	printf '%s\n' "$1" "$1" "$1"
 }
 
-perf record -qaBNe iptables:ipt_verdict -o "$work/perf.data" -- "${ping3[@]}" >"$work/perf" 2>&1 || :
+perf record -qaBNe iptables:ipt_verdict -o "$work/perf.data" -- "${ping3[@]}" \
+	>"$work/perf" 2>&1 || :
 check "perf: record and script print every field" \
 	"$(perf script -i "$work/perf.data" -F trace 2>/dev/null |
 		sed 's/skbaddr=[^ ]*/skbaddr=PTR/; s/ruleset=[1-9][0-9]*/ruleset=N/; s/ *$//')" \
