@@ -97,32 +97,36 @@ stop clock
 check_that "command: watch: the time of day, set while it runs" test "$(seconds_ago)" -lt 60
 date --set '-1 hour' >/dev/null
 
-# Each filter, with packets that pass it and packets that do not. watch ends by itself.
-# filtered WANT ARGUMENT...: prints the ports of the drops that pass.
-filtered() {
-	start filtered watch --json "$@"
-	datagrams $server 7 8 19
-	datagrams $server6 7
-	in_net client ping -qc 1 -W 0.1 $server >/dev/null || :
-	settle
-	stop filtered
-	shown filtered packet.destination_port | xargs
+# All filters at once, with packets that pass them and packets that do not.
+# filter NAME WANT ARGUMENT...: WANT are the ports of the drops that pass.
+filters=() wants=()
+filter() {
+	start "filter${#filters[@]}" watch --json "${@:3}"
+	filters+=("$1") wants+=("$2")
 }
-check "command: filter: table" "$(filtered --table guard)" 19
-check "command: filter: chain of iptables" "$(filtered --chain FORWARD)" "7 8 -"
-check "command: filter: chain of nftables" "$(filtered --chain early)" 19
-check "command: filter: source" "$(filtered --src $client --port 7)" 7
-check "command: filter: source, another one" "$(filtered --src 10.0.1.3)" ""
-check "command: filter: network" "$(filtered --dst 10.0.2.0/24)" "7 8 19 -"
-check "command: filter: network of IPv6" "$(filtered --dst fd00::/16)" ""
-check "command: filter: protocol" "$(filtered --proto icmp)" -
-check "command: filter: port" "$(filtered --port 8)" 8
-check "command: filter: input device" "$(filtered --in r0 --port 8)" 8
-check "command: filter: output device" "$(filtered --out r1)" "7 8 -"
-check "command: filter: mark" "$(filtered --mark 0x0/0xff --port 7)" 7
-check "command: filter: mark, another one" "$(filtered --mark 1)" ""
-check "command: filter: namespace" "$(filtered --netns client)" ""
-check "command: filter: verdict" "$(filtered --verdict stolen)" ""
+filter "table" "19 19" --table guard
+filter "chain of iptables" "7 8 -" --chain FORWARD
+filter "chain of nftables" "19 19" --chain early
+filter "source" 7 --src $client --port 7
+filter "source, another one" "" --src 10.0.1.3
+filter "network" "7 8 19 -" --dst 10.0.2.0/24
+filter "network of IPv6" 19 --dst fd00::/16
+filter "protocol" - --proto icmp
+filter "port" 8 --port 8
+filter "input device" 8 --in r0 --port 8
+filter "output device" "7 8 -" --out r1
+filter "mark" 7 --mark 0x0/0xff --port 7
+filter "mark, another one" "" --mark 1
+filter "namespace" "" --netns client
+filter "verdict" "" --verdict stolen
+datagrams $server 7 8 19
+datagrams $server6 7 19
+in_net client ping -qc 1 -W 0.1 $server >/dev/null || :
+settle
+for i in "${!filters[@]}"; do
+	stop "filter$i"
+	check "command: filter: ${filters[i]}" "$(shown "filter$i" packet.destination_port | xargs)" "${wants[i]}"
+done
 start counted watch --json --all --count 1
 datagrams $server 8
 wait "${pids[counted]}"
