@@ -43,6 +43,35 @@ clean() {
 	! grep -iE -A 8 -- "$2" <<<"${1//"$REPO"/.}"
 }
 
+# interrupt SIGNALS PREPARE COMMAND...: interrupts the command five times, each at a random
+# moment of its run time, and then runs it to the end. PREPARE gives each run work to do. Adds a
+# line to $tmp/interrupted for each. SEED: of the random moments.
+RANDOM=${SEED:-1}
+any_signal="INT TERM KILL"
+interrupt() {
+	local prepare=$2 start took moment rc i=0 tries signals
+	read -ra signals <<<"$1"
+	shift 2
+	# The first run may take longer: measure the second.
+	"$prepare" && "$@" && "$prepare" || return 1
+	start=$(date +%s%N)
+	"$@" || return 1
+	took=$((($(date +%s%N) - start) / 1000000))
+	for ((tries = 0; i < 5 && tries < 50; tries++)); do
+		"$prepare" || return 1
+		rc=0
+		moment=$((took * (RANDOM % 100) / 100 + 1))
+		timeout --signal="${signals[i % ${#signals[@]}]}" \
+			"$(printf '%d.%03d' $((moment / 1000)) $((moment % 1000)))" "$@" || rc=$?
+		# Count it only if the command had not ended before.
+		if ((rc == 124 || rc == 137)); then
+			i=$((i + 1))
+			echo "$*" >>"$tmp/interrupted"
+		fi
+	done
+	"$prepare" && "$@"
+}
+
 # own_tree DIR: creates a minimal kernel tree like a user's: the files that the series changes
 # and that patch_for reads.
 own_tree() {
