@@ -20,8 +20,8 @@ modprobe iptverdict
 # by the hook.
 start stats stats
 start rules stats --json --by netns,verdict,rule
-start once top --once --interval 15
-start sources top --json --by sources --interval 15
+start once top --once --interval 600
+start sources top --json --by sources --interval 600
 datagrams $server 7 7 8 19
 datagrams $server6 8 19
 in_net client ping -qc 3 -i 0.1 $server >/dev/null
@@ -29,7 +29,8 @@ settle
 counted >"$work/counted"
 stop stats
 stop rules
-wait "${pids[once]}" "${pids[sources]}"
+stop once
+stop sources
 check "command: stats: as the module counts iptables" \
 	"$(awk '$1 ~ /^ipv/ { print $1, $2, $3, $4, $5, $6 }' "$work/stats" | sort)" \
 	"$(grep -v nftables "$work/counted" | sort)"
@@ -48,16 +49,17 @@ check "command: top: --by sources counts by address" \
 	"$client router
 $client6 router"
 rmmod iptverdict
+check_that "command: top: --interval ends it" timeout 60 "$COMMAND" top --once --interval 1
 
 # All that the client can send.
 start full top --json --interval 600
-in_net client "$here/send.py" $server 7 10 --count 100000
+in_net client "$here/send.py" $server 7 10 --count 40000
 settle
 stop full
-check "command: top: counts each of 100,000 drops" \
+check "command: top: counts each of 40,000 drops" \
 	"$(shown full netns verdict packets rule | sort | tr '\t' ' ')" \
-	"router ACCEPT 100000 policy
-router DROP 100000 #1 -A inner -p udp -m udp --dport 7 -j DROP"
+	"router ACCEPT 40000 policy
+router DROP 40000 #1 -A inner -p udp -m udp --dport 7 -j DROP"
 check "command: top: does not say that it lost any" "$(sed 1d "$work/full.err")" ""
 
 done_testing
