@@ -14,7 +14,8 @@ unexport CMD
 define HELP
 make run                 boot Debian's own kernel with the events and the module, send traffic
                          through a router, and compare the module's counters with those of
-                         iptables; fails if they differ. KERNEL=patched: on a patched kernel
+                         the rules, bpftrace and iptverdict watch; fails if they differ.
+                         KERNEL=patched: on a patched kernel
 make test                run all tests; the last line says how many passed and failed
 make test-kernels        test all supported kernels: does the series apply, compile by gcc and
                          clang, boot? Takes hours
@@ -23,7 +24,7 @@ make soak                run what takes too long for make test: hours in all. PA
                          memory races
 make bench               measure what each way to see verdicts costs and what it loses. PARTS=
                          selects from cost stock packet throughput latency lost
-                         parallel reading old scaling
+                         parallel reading old hold scaling
 make bench-doc           the same, and update the tables and plots in the documents
 make pictures            make the pictures of iptverdict watch and top in README from a run
 make bench-here          measure the cost on this machine, which must run a patched kernel.

@@ -353,7 +353,7 @@ def reading_table(results):
 
 def old_table(results):
     """Prints throughput and latency of the old kernel."""
-    print("### The kernel where it began\n")
+    print("### A kernel whose kretprobes take a lock\n")
     print("The same router on Debian's own 5.10, with its own tables.\n")
     rates = old_rates(results)
     markdown([[label(name), f"{rate:,}", f"{100 * rate / rates['off']:.1f} %"]
@@ -406,9 +406,9 @@ def hold_table(results):
     print(f"In 5.10, a packet takes the lock of the kretprobe {times:g} times, for {held:.1f} "
           f"instructions each:\n{100 * times * held / packet:.1f} % of what it costs one CPU. "
           "What more CPUs forward is a **model**, in thousands of\npackets a second: without a "
-          "probe as many times more as there are CPUs; with the kretprobe,\nif the lock costs its "
-          "instructions only, and if each time that it goes from one CPU to another\ntakes "
-          + " or ".join(f"{move}" for move in MOVES) + " nanoseconds more, for the cache line.\n")
+          "probe, the rate of one CPU times the number of CPUs; with the\nkretprobe, if the lock "
+          "costs only its instructions, and if each move of its cache line to\nanother CPU takes "
+          + " or ".join(f"{move}" for move in MOVES) + " nanoseconds more.\n")
     markdown([[cpus, f"{cpus * off / 1000:,.0f}",
                *(f"{with_lock(results, cpus, move) / 1000:,.0f}" for move in (0, *MOVES))]
               for cpus in (1, 2, 4, 8, 16, 32, 48, 64)],

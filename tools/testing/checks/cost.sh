@@ -171,6 +171,6 @@ text_growth() {
 	echo "$from to $to bytes"
 	((to > from && to - from < 2048))
 }
-check "cost: less than 2 KiB of text" text_growth
+check "cost: the text of ip_tables grows by less than 2 KiB" text_growth
 
 done_testing

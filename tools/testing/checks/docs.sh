@@ -19,9 +19,11 @@ sphinx() {
 	mkdir -p "$objdir"
 	touch "$KTREE/Documentation/$1.rst"
 	output=$(make -C "$KTREE" O="$objdir" SPHINXDIRS="${1%/*}" htmldocs 2>&1)
-	[[ -s $html ]] && clean "$output" 'iptables|iptverdict|tracepoint-probes'
+	[[ -s $html ]] && clean "$output" 'iptables|nftables|iptverdict|tracepoint-probes'
 }
-check "sphinx: no warning about the events" sphinx trace/events-iptables
+for name in iptables nftables; do
+	check "sphinx: no warning about events-$name.rst" sphinx trace/events-$name
+done
 check "sphinx: no warning about probes in Rust" sphinx rust/tracepoint-probes
 kernel_doc() {
 	local output

@@ -33,7 +33,7 @@ for module in x_tables ip_tables; do
 done
 missing="this kernel has no verdict events: install iptverdict-dkms, then run iptverdict-switch or reboot"
 check "command: doctor: a kernel without the events" "$(iptverdict doctor | tail -n 1)" "$missing"
-check "command: doctor: which module has no event" "$(iptverdict doctor | sed -n 's/ \[.*//; /^ipt_verdict/p')" \
+check "command: doctor: names the module that is loaded without its event" "$(iptverdict doctor | sed -n 's/ \[.*//; /^ipt_verdict/p')" \
 	"ipt_verdict: missing: ip_tables is loaded without it"
 check_fails "command: top: a kernel without the events" "^iptverdict: $missing$" iptverdict top --once
 rmmod ip_tables x_tables
@@ -54,7 +54,7 @@ in_net router nft add table inet guard
 check "command: doctor: the tables, in each network namespace" "$(iptverdict doctor | grep '^tables')" \
 	"tables in host: iptables (legacy): ip mangle
 tables in router: iptables (legacy): ip6 raw; nftables: inet guard"
-check "command: doctor: without privilege" \
+check "command: doctor: without privilege, tables of nftables are unknown" \
 	"$(setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all --inh-caps=-all "$COMMAND" doctor | grep '^tables')" \
 	"tables in host: nftables: unknown: nft: Operation not permitted (you must be root)"
 ip netns del router

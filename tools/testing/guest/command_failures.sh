@@ -66,7 +66,7 @@ wait_until grep -q OUTPUT "$work/gone"
 stop gone
 check "command: a network namespace that is gone" "$(reasons gone)" \
 	"its network namespace is gone, or has neither a name nor a process"
-check_that "command: which has its inode number as its name" \
+check_that "command: a network namespace that is gone has its inode number as its name" \
 	grep -qE '"netns":\{"name":"([0-9]+)","inode":\1,' "$work/gone"
 
 # A rule of nftables that is deleted before it is read.

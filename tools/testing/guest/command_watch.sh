@@ -82,7 +82,7 @@ check "command: watch: a line of text for each drop" \
 	"$(sed -E 's/^[0-9:.]+ //; s/:[0-9]+ >/ >/; s/mac [0-9a-f:]+/mac MAC/' "$work/text" | sed -n '1p;4p')" \
 	"DROP router ipv4 filter FORWARD udp $client > $server:7 r0>r1 mark 0x0 NONE len 38 mac MAC | #1 -A inner -p udp -m udp --dport 7 -m comment --comment \"a \\\"quoted\\\" comment\" -j DROP
 DROP router inet guard early udp $client > $server:19 r0>- mark 0x0 NONE len 38 mac MAC | early:1: udp dport vmap @ports"
-check "command: watch: it counts what it has shown" "$(tail -n 1 "$work/json.err")" \
+check "command: watch: its last line has the number of verdicts shown" "$(tail -n 1 "$work/json.err")" \
 	"iptverdict: 8 verdicts shown, 0 lost"
 
 # seconds_ago: prints how long ago the verdict was by its time of day.
@@ -94,7 +94,7 @@ date --set '+1 hour' >/dev/null
 datagrams $server 8
 settle
 stop clock
-check_that "command: watch: the time of day, set while it runs" test "$(seconds_ago)" -lt 60
+check_that "command: watch: follows a change of the system clock" test "$(seconds_ago)" -lt 60
 date --set '-1 hour' >/dev/null
 
 # All filters at once, with packets that pass them and packets that do not.
@@ -150,7 +150,7 @@ check_fails "command: top needs a terminal" "^iptverdict: top needs a terminal: 
 	iptverdict top
 check_fails "command: without privilege" "^iptverdict: not permitted: run it as root" \
 	setpriv --reuid=65534 --clear-groups --bounding-set=-all --inh-caps=-all "$COMMAND" watch
-check_that "command: doctor without privilege" \
+check_that "command: doctor: succeeds without privilege" \
 	setpriv --reuid=65534 --clear-groups --bounding-set=-all --inh-caps=-all "$COMMAND" doctor
 closed_pipe() {
 	"$COMMAND" watch --all 2>"$work/pipe.err" | head -n 1
@@ -183,9 +183,9 @@ stop load
 read -r shown lost < <(sed -n 's/^iptverdict: \([0-9]*\) verdicts shown, \([0-9]*\) lost/\1 \2/p' "$work/load.err")
 echo "# of 40,000 drops $shown shown, $lost lost; $memory KiB of memory"
 check "command: watch: each of 40,000 drops is shown or counted as lost" $((shown + lost)) 40000
-check_that "command: watch: what finds no space is lost, and the rest is not" \
+check_that "command: watch: a full ring buffer loses drops, and more than 20,000 are shown" \
 	test "$shown" -gt 20000 -a "$lost" -gt 1000
-check "command: watch: as many lines as it says" "$(wc -l <"$work/load")" "$shown"
+check "command: watch: prints as many lines as its last line says" "$(wc -l <"$work/load")" "$shown"
 check_that "command: watch: less than 64 MiB of memory" test "$memory" -lt 65536
 
 done_testing

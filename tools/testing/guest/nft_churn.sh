@@ -55,7 +55,7 @@ datagrams $server 9 9 9
 events 3
 check "nft_churn: 30,001 rules: the handle of the last one" "$(trace | field handle | sort | uniq -c | xargs)" \
 	"3 $last"
-check "nft_churn: 30,001 rules: the module" "$(counted)" "ipv4 nftables FORWARD DROP 3 114"
+check "nft_churn: 30,001 rules: the module counts the drops of the last one" "$(counted)" "ipv4 nftables FORWARD DROP 3 114"
 echo '!hist:keys=pf,hook,verdict' >"$files/trigger"
 echo 0 >"$files/enable"
 in_net router nft flush ruleset

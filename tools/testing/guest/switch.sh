@@ -51,7 +51,7 @@ unload
 
 own x_tables ip_tables iptable_filter
 check_that "switch: replaces modules without rules" iptverdict-switch
-check_that "switch: then the event exists" test -d $events/ipt_verdict
+check_that "switch: ipt_verdict exists after a switch without rules" test -d $events/ipt_verdict
 check "switch: a second time there is nothing to do" "$(iptverdict-switch)" \
 	"The modules with the events are in use, or will be when iptables loads its modules."
 
@@ -59,7 +59,7 @@ check "switch: a second time there is nothing to do" "$(iptverdict-switch)" \
 rejects() {
 	local before
 	before=$(saved)
-	check_fails "switch: $1" "^iptverdict: $2.*; nothing was changed$" iptverdict-switch
+	check_fails "switch: refuses: $1" "^iptverdict: $2.*; nothing was changed$" iptverdict-switch
 	check "switch: $1: the rules are as before" "$(saved)" "$before"
 	check_that "switch: $1: the kernel's own modules are in use" test ! -d $events/ipt_verdict
 }
@@ -89,7 +89,7 @@ echo 0 >/sys/module/xt_busy/parameters/busy
 rmmod xt_busy
 check_that "switch: replaces modules of all families" iptverdict-switch
 for event in ipt_verdict ip6t_verdict arpt_verdict; do
-	check_that "switch: then $event exists" test -d $events/$event
+	check_that "switch: $event exists after a switch of all families" test -d $events/$event
 done
 unload
 
@@ -110,15 +110,15 @@ modprobe nf_nat
 unload_nft
 own nf_tables
 in_net router nft add table inet guarded
-check_fails "switch: a table of nftables" \
+check_fails "switch: refuses: a table of nftables" \
 	"^iptverdict: rules are in use \(nftables inet guarded\): reboot; nothing was changed$" iptverdict-switch
 check "switch: a table of nftables: it is as before" "$(in_net router nft list tables)" "table inet guarded"
 check_that "switch: a table of nftables: the kernel's own module is in use" \
 	test ! -d $tracefs/events/nftables
 in_net router nft delete table inet guarded
 check "switch: replaces nftables without tables" "$(iptverdict-switch)" "Replaced: nf_tables"
-check_that "switch: then nft_verdict exists" test -d $tracefs/events/nftables/nft_verdict
-check_that "switch: and chains of type nat work" in_net router nft -f - <<'E'
+check_that "switch: nft_verdict exists after a switch of nftables" test -d $tracefs/events/nftables/nft_verdict
+check_that "switch: chains of type nat work after a switch of nftables" in_net router nft -f - <<'E'
 table ip nat {
 	chain postrouting {
 		type nat hook postrouting priority srcnat

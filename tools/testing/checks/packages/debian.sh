@@ -149,13 +149,13 @@ broken() {
 	dpkg --configure iptverdict-dkms
 }
 check_line "$name: a package that cannot be built says why" 1 "the series does not apply" broken
-check "$name: and leaves the kernel's own modules" own
+check "$name: a failed build leaves the kernel's own modules" own
 apt-get purge --yes iptverdict-dkms >/dev/null 2>&1
 skipped() {
 	dpkg --unpack ./iptverdict-dkms_*.deb && rm "$source/patches/$series.patch" && dpkg --configure iptverdict-dkms
 }
 check "$name: a kernel of a series without events is skipped" skipped
-check "$name: and keeps its own modules" own
+check "$name: a skipped kernel keeps its own modules" own
 apt-get purge --yes iptverdict-dkms >/dev/null 2>&1
 
 # The next kernel of the same series: installed as apt does it, while the one before runs.

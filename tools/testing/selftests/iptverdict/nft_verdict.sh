@@ -178,7 +178,8 @@ in_net router nft delete rule inet filter outer handle "$handle"
 in_net router nft add rule inet filter outer udp dport 3 drop comment \"again\"
 save_rules
 check "nft_verdict: a rule that is added again has another handle" "$(udp 3)" "DROP again"
-check_that "nft_verdict: which is higher" test "$(trace | field handle)" -gt "$handle"
+check_that "nft_verdict: a rule that is added again has a higher handle" \
+	test "$(trace | field handle)" -gt "$handle"
 
 # Filters and hist triggers.
 for filter in 'family == 1' 'table == "filter"' 'chain == "forward"' 'hook == 2' 'pf == 2' \
