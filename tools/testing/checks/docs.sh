@@ -11,20 +11,24 @@ in_toolbox "$@"
 . "$REPO/tools/testing/checks/lib.sh"
 
 objdir=$KTREE/build-docs
-# sphinx DOCUMENT: succeeds if no line of the output is about the document. Others have
-# warnings of their own.
+# sphinx DIRECTORY DOCUMENT...: succeeds if the documents are built and no line of the output is about
+# them. Others have warnings of their own.
 sphinx() {
-	local output html=$objdir/Documentation/output/$1.html
-	rm -f "$html"
+	local output name dir=$1
+	shift
 	mkdir -p "$objdir"
-	touch "$KTREE/Documentation/$1.rst"
-	output=$(make -C "$KTREE" O="$objdir" SPHINXDIRS="${1%/*}" htmldocs 2>&1)
-	[[ -s $html ]] && clean "$output" 'iptables|nftables|iptverdict|tracepoint-probes'
+	for name; do
+		rm -f "$objdir/Documentation/output/$dir/$name.html"
+		touch "$KTREE/Documentation/$dir/$name.rst"
+	done
+	output=$(make -C "$KTREE" O="$objdir" SPHINXDIRS="$dir" htmldocs 2>&1)
+	for name; do
+		[[ -s $objdir/Documentation/output/$dir/$name.html ]] || return 1
+	done
+	clean "$output" 'iptables|nftables|iptverdict|tracepoint-probes'
 }
-for name in iptables nftables; do
-	check "sphinx: no warning about events-$name.rst" sphinx trace/events-$name
-done
-check "sphinx: no warning about probes in Rust" sphinx rust/tracepoint-probes
+check "sphinx: no warning about the events" sphinx trace events-iptables events-nftables
+check "sphinx: no warning about probes in Rust" sphinx rust tracepoint-probes
 kernel_doc() {
 	local output
 	output=$(cd "$KTREE" && scripts/kernel-doc -none -Wall -Werror include/trace/events/*tables.h 2>&1)

@@ -43,11 +43,13 @@ clean() {
 	! grep -iE -A 8 -- "$2" <<<"${1//"$REPO"/.}"
 }
 
-# interrupt SIGNALS PREPARE COMMAND...: interrupts the command five times, each at a random
-# moment of its run time, and then runs it to the end. PREPARE gives each run work to do. Adds a
-# line to $tmp/interrupted for each. SEED: of the random moments.
+# The same moments in each run, unless SEED is set.
 RANDOM=${SEED:-1}
 any_signal="INT TERM KILL"
+
+# interrupt SIGNALS PREPARE COMMAND...: interrupts the command five times, each at a random
+# moment of its run time, and then runs it to the end. PREPARE gives each run work to do. Adds a
+# line to $tmp/interrupted for each.
 interrupt() {
 	local prepare=$2 start took moment rc i=0 tries signals
 	read -ra signals <<<"$1"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The commands under adverse conditions: interrupted, run twice at once, without write
-# permission, on a full disk; in clones of their own. SEED: of the random moments of interruption.
+# permission, on a full disk; in clones of its own. SEED: of the random moments of interruption.
 #
 # objects of its own: 6 minutes
 
