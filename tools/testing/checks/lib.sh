@@ -45,7 +45,6 @@ clean() {
 
 # The same moments in each run, unless SEED is set.
 RANDOM=${SEED:-1}
-any_signal="INT TERM KILL"
 
 # interrupt SIGNALS PREPARE COMMAND...: interrupts the command five times, each at a random
 # moment of its run time, and then runs it to the end. PREPARE gives each run work to do. Adds a
@@ -68,7 +67,7 @@ interrupt() {
 		# Count it only if the command had not ended before.
 		if ((rc == 124 || rc == 137)); then
 			i=$((i + 1))
-			echo "$*" >>"$tmp/interrupted"
+			echo "$*" >>"${tmp:?}/interrupted"
 		fi
 	done
 	"$prepare" && "$@"

@@ -60,7 +60,7 @@ change_file() {
 	sed -i '$d' samples/rust/rust_drops.rs
 	echo "} // $RANDOM" >>samples/rust/rust_drops.rs
 }
-check "assemble: succeeds after interruptions" interrupt "$any_signal" change_file tools/kernel/assemble
+check "assemble: succeeds after interruptions" interrupt "INT TERM KILL" change_file tools/kernel/assemble
 check "assemble: after interruptions, the tree agrees with the repository" \
 	cmp samples/rust/rust_drops.rs "build/linux-$KVER/samples/rust/rust_drops.rs"
 check "assemble: after interruptions, the tree has no other change" test -z "$(git -C "build/linux-$KVER" status --porcelain)"
@@ -80,8 +80,8 @@ half_way() {
 	tools/kernel/assemble && [[ $(git -C "$tree" rev-parse HEAD) == "$new" && ! $(git -C "$tree" status --porcelain) ]]
 }
 check "assemble: resumes after an interruption in the checkout" half_way
-check "make series: succeeds after interruptions" interrupt "$any_signal" true make series
-check "make toolbox: succeeds after interruptions" interrupt "$any_signal" true make toolbox CMD=true
+check "make series: succeeds after interruptions" interrupt "INT TERM KILL" true make series
+check "make toolbox: succeeds after interruptions" interrupt "INT TERM KILL" true make toolbox CMD=true
 # An interruption while the toolbox starts.
 leaves_nothing() {
 	local i
