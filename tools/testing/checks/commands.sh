@@ -59,7 +59,7 @@ full_disk() {
 }
 check_line "step: reports a full disk" ! "full-disk: no space left on device" full_disk
 
-# The module.
+# Arguments that do not fit together, or are unknown.
 check_line "make patches: rejects another kernel" 2 "patches/ is for linux-7.3" make patches KVER=6.12
 check_line "make deb: rejects a kernel without Rust" 2 "needs Rust, in linux-7.2 or later" make deb KVER=6.12
 check_line "make run: rejects a kernel without Rust" 2 "needs Rust, in linux-7.2 or later" make run KVER=6.12
@@ -105,6 +105,23 @@ in_git "$tmp/own"
 check "apply: succeeds on a git tree" make apply KSRC="$tmp/own"
 check "apply: a git tree gets the whole series" has_series
 check "apply: a git tree gets one commit per patch" test "$(git -C "$tmp/own" rev-list --count HEAD)" == $((1 + $(series | wc -l)))
+# A user who signs commits, with hooks, and with patches in another form.
+mkdir "$tmp/hooks"
+printf '#!/bin/sh\nexit 1\n' >"$tmp/hooks/pre-commit"
+chmod +x "$tmp/hooks/pre-commit"
+cat >"$tmp/gitconfig" <<E
+[commit]
+	gpgSign = true
+[gpg]
+	program = false
+[diff]
+	noprefix = true
+[core]
+	hooksPath = $tmp/hooks
+E
+own_tree "$tmp/own"
+check "apply: succeeds if git signs commits and runs hooks" env GIT_CONFIG_GLOBAL="$tmp/gitconfig" make apply KSRC="$tmp/own"
+check "apply: if git signs commits and runs hooks, the tree gets the whole series" has_series
 own_tree "$tmp/own"
 sed -i 's/^VERSION =.*/VERSION = 6/; s/^PATCHLEVEL =.*/PATCHLEVEL = 12/' "$tmp/own/Makefile"
 in_git "$tmp/own"

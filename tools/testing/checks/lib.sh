@@ -85,6 +85,9 @@ own_tree() {
 	done
 }
 
+# The user's configuration of git does not matter.
+export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
+
 # in_git DIR: makes DIR a git work tree with one commit.
 in_git() {
 	git -C "$1" init --quiet
