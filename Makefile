@@ -48,7 +48,8 @@ make patches             write the commits of build/linux-$$KVER back to patches
 make clean               remove build/, but not the cache
 
 KVER=7.3                 the kernel, by the version of its Debian source package
-CONFIG=default           the configuration; debug, locks and races are instrumented kernels
+CONFIG=default           the configuration; debug, locks and races are instrumented kernels, and
+                         stock is Debian's own kernel with the packages
 COMPILER=clang           or gcc, which cannot build the Rust part
 KDIR=                    the kernel build directory, for make module and make vm
 VCPUS=2 QEMU_OPTS=       for the guest; also MEMORY= KERNEL_OPTS= VM_TIMEOUT= ACCEL=kvm|tcg

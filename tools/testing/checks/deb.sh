@@ -80,7 +80,7 @@ shows_difference() {
 check "CONFIG_FILE: adds and prints the required options, and no others" shows_difference
 sed -i '/^CONFIG_NETFILTER=/d' "$own"
 check_line "CONFIG_FILE: rejects a configuration without iptables" 1 "does not allow CONFIG_SAMPLE_RUST_IPTVERDICT=m" configure
-check_line "CONFIG_FILE: rejects a file that does not exist" 1 "no such file" env CONFIG_FILE="$own.none" "$REPO/tools/kernel/deb"
+check_line "CONFIG_FILE: rejects a file that does not exist" 1 "not a readable file" env CONFIG_FILE="$own.none" "$REPO/tools/kernel/deb"
 echo nothing >"$own"
 check_line "CONFIG_FILE: rejects a file that is not a kernel configuration" 1 "is not a kernel configuration" env CONFIG_FILE="$own" "$REPO/tools/kernel/deb"
 
