@@ -101,7 +101,8 @@ pub fn run() -> Result<()> {
     print_tables();
     if !sys::is_root() {
         println!(
-            "this user is not root: tables may be missing above, and the other commands need root"
+            "this user is not root: tables may be missing above, and the other commands need root or \
+             the capabilities CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN"
         );
     }
     println!("{}", conclusion());

@@ -85,8 +85,8 @@ fn words(address: u128) -> [u32; 4] {
     [96, 64, 32, 0].map(|shift| ((address >> shift) as u32).to_be())
 }
 
-/// Parses a network: its address, without the bits of the host, its mask, and of which version of
-/// IP it is.
+/// Parses a network into its address, without the bits of the host, its mask, and its version of
+/// IP.
 fn network(text: &str) -> Result<([u32; 4], [u32; 4], By)> {
     let (address, length) = match text.split_once('/') {
         Some((address, length)) => (address, Some(length)),

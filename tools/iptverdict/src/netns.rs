@@ -133,7 +133,7 @@ pub fn find(name: &str) -> Result<u64> {
     })?;
     match name {
         "host" => cookie(),
-        _ => cookie_of(&file).with_context(|| format!("cannot enter network namespace {name}")),
+        _ => cookie_of(&file).with_context(|| format!("--netns {name}")),
     }
 }
 

@@ -58,7 +58,7 @@ pub fn check(name: &str) -> Result<()> {
     };
     // Those of iptables come and go with their modules.
     if !event::TABLES.contains(&name) && !everywhere().any(|(_, tables)| may_have(&tables)) {
-        bail!("no table {name}: 'iptverdict doctor' shows those that there are");
+        bail!("no table {name}: 'iptverdict doctor' lists the tables");
     }
     Ok(())
 }

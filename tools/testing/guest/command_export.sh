@@ -171,29 +171,29 @@ hang_up
 check "command: export: answers after it had no file left for clients" \
 	"$(get $exporter /metrics | rows | grep "^${drops% * *}")" "$drops"
 
-check_fails "command: export: needs a place" "required arguments" iptverdict export
-check_fails "command: export: only one place" "cannot be used with" \
+check_fails "command: export: needs --listen or --textfile" "required arguments" iptverdict export
+check_fails "command: export: rejects --listen with --textfile" "cannot be used with" \
 	iptverdict export --listen $exporter --textfile x.prom
-check_fails "command: export: the port is taken" \
+check_fails "command: export: reports a port in use" \
 	"^iptverdict: cannot listen at $exporter: Address already in use" iptverdict export --listen $exporter
-check_fails "command: export: not an address" "invalid value 'here'" iptverdict export --listen here
-check_fails "command: export: node_exporter would not read the file" \
+check_fails "command: export: --listen rejects what is not an address" "invalid value 'here'" iptverdict export --listen here
+check_fails "command: export: --textfile rejects a file that node_exporter does not read" \
 	"^iptverdict: --textfile x: node_exporter reads files whose names end in .prom$" \
 	iptverdict export --textfile x
-check_fails "command: export: no such directory" \
+check_fails "command: export: --textfile reports a directory that does not exist" \
 	"^iptverdict: cannot write /no/x.prom: No such file or directory" iptverdict export --textfile /no/x.prom
 
 # Another user may write to the directory.
 ln -s "$work/victim" "$work/collector/other.prom.new"
 start other export --textfile "$work/collector/other.prom"
 stop other
-check_fails "command: export: writes through no link" "No such file" ls "$work/victim"
+check_fails "command: export: does not write through a symbolic link" "No such file" ls "$work/victim"
 
 for name in export textfile drops prometheus node_exporter; do
 	stop $name TERM
 done
-check "command: export: removes its file at the end" "$(ls "$work/collector")" ""
-check "command: export: says nothing else" "$(cat "$work"/{export,textfile,drops}.err)" \
+check "command: export: removes its file when it ends" "$(ls "$work/collector")" ""
+check "command: export: standard error is only the line that counting began" "$(cat "$work"/{export,textfile,drops}.err)" \
 	"iptverdict: counting; http://$exporter/metrics
 iptverdict: counting; $file
 iptverdict: counting; http://127.0.0.1:9998/metrics"

@@ -35,7 +35,7 @@ with_path() {
 }
 mkdir "$work"/{hanging,few-programs}
 for program in iptables-legacy-save nft; do
-	printf '#!/bin/sh\nexec sleep 1000\n' >"$work/hanging/$program"
+	printf '#!/bin/sh\necho $$ >>%q\nexec sleep 1000\n' "$work/hung" >"$work/hanging/$program"
 	chmod +x "$work/hanging/$program"
 done
 ln -s "$(command -v timeout)" "$work/few-programs/"
@@ -47,14 +47,22 @@ settle
 wait_until grep -q guard "$work/hang"
 stop hang
 stop few
-check "command: save programs that hang" "$(reasons hang)" "-
+check "command: reports save programs that hang" "$(reasons hang)" "-
 iptables-legacy-save did not end within 10 seconds
 nft did not end within 10 seconds"
-check "command: save programs that are not installed" "$(reasons few)" \
+check "command: reports save programs that are not installed" "$(reasons few)" \
 	"ip6tables-save is not installed
 iptables-save is not installed
 nft is not installed"
-check "command: a program that hangs is killed" "$(pgrep -fx "sleep 1000" || echo none)" none
+# dead FILE: succeeds if the file has PIDs, all of them of processes that have ended.
+dead() {
+	local pid
+	[[ -s $1 ]] || return 1
+	while read -r pid; do
+		[[ ! -d /proc/$pid ]] || return 1
+	done <"$1"
+}
+check_that "command: kills a save program that hangs" dead "$work/hung"
 
 # A namespace that is gone before the command has read its rules.
 start gone watch --json
@@ -64,9 +72,9 @@ unshare --net bash -c "ip link set lo up; iptables-legacy -A OUTPUT -p udp -j DR
 kill -CONT "${pids[gone]}"
 wait_until grep -q OUTPUT "$work/gone"
 stop gone
-check "command: a network namespace that is gone" "$(reasons gone)" \
+check "command: reports rules of a network namespace that is gone" "$(reasons gone)" \
 	"its network namespace is gone, or has neither a name nor a process"
-check_that "command: a network namespace that is gone has its inode number as its name" \
+check_that "command: names a network namespace that is gone by its inode number" \
 	grep -qE '"netns":\{"name":"([0-9]+)","inode":\1,' "$work/gone"
 
 # A rule of nftables that is deleted before it is read.
@@ -77,7 +85,7 @@ in_net router nft flush chain inet guard early
 kill -CONT "${pids[deleted]}"
 wait_until grep -q guard "$work/deleted"
 stop deleted
-check "command: a rule that is deleted" "$(reasons deleted)" \
+check "command: reports a rule that was deleted before it was read" "$(reasons deleted)" \
 	"nft does not list the rule: it may have been deleted"
 
 # A namespace that gets the inode number of one that is gone.
@@ -101,7 +109,7 @@ wait_until reuse
 send second
 stop reused
 ip netns del second
-check "command: two namespaces that had the same inode number" \
+check "command: stats: keeps apart namespaces that had the same inode number" \
 	"$(awk '{ print $1 }' "$work/reused" | grep -xE 'first|second' | xargs)" "first second"
 
 # Comments that look like rules, and names that control the terminal.
@@ -115,7 +123,7 @@ datagrams $server 7 8
 settle
 stop forged
 stop plain
-check "command: a comment that looks like a rule: none of the chain is believed" \
+check "command: a comment that looks like a rule: all rules of the chain are unknown" \
 	"$(shown forged table by.unknown by.rule.number | tr '\t' ' ')" \
 	"filter the save program does not print the rule -
 mangle - 1"
@@ -136,7 +144,7 @@ start owned watch --json
 datagrams $server 19 20
 settle
 stop owned
-check "command: a table that a process owns" "$(shown owned table by.rule.text | tr '\t' ' ')" \
+check "command: reads the rules of a table that a process owns" "$(shown owned table by.rule.text | tr '\t' ' ')" \
 	$'guard udp dport 19 drop\nowned udp dport 20 drop'
 kill "$OWNER_PID"
 
@@ -145,10 +153,10 @@ kill "$OWNER_PID"
 without() {
 	unshare --mount sh -c 'mount -t tmpfs none "$0" && exec "$@"' "$@"
 }
-check_fails "command: no BTF" "^iptverdict: this kernel has no BTF" \
+check_fails "command: watch: reports a kernel without BTF" "^iptverdict: this kernel has no BTF" \
 	without /sys/kernel/btf "$COMMAND" watch
 # shellcheck disable=SC2016 # bash expands them
-check_fails "command: stats into a closed pipe" "^141$" \
+check_fails "command: stats: ends by SIGPIPE when its output is closed" "^141$" \
 	bash -c '"$0" stats --seconds 1 2>/dev/null | true; echo "${PIPESTATUS[0]}"; exit 1' "$COMMAND"
 
 done_testing

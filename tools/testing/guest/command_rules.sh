@@ -79,7 +79,7 @@ for command in iptables-legacy ip6tables-legacy iptables-nft; do
 	start many watch --json --proto udp
 	traffic "$to"
 	stop many
-	check "command: $command-restore: 150 drops in three namespaces, the very lines of the files" \
+	check "command: $command-restore: prints 150 rules in three namespaces as they were restored" \
 		"$(named many)" "$(wanted client router server)"
 	check "command: $command-restore: chain and number of a rule" \
 		"$(shown many packet.destination_port by.rule.chain by.rule.number | sort -u | sed -n 5p | tr '\t' ' ')" \
@@ -129,7 +129,7 @@ for command in arptables-legacy arptables-nft; do
 	in_net router "$here/arp.py" r1 "${senders//NETWORK/9}" $server 1
 	settle
 	stop arp
-	check "command: $command-restore: 150 drops in three namespaces, the very lines of the files" \
+	check "command: $command-restore: prints 150 rules in three namespaces as they were restored" \
 		"$(shown arp packet.source netns.name by.rule.text | sort -u)" \
 		"$(for name in $hosts; do
 			sed -n "s/^-A chain.* -s \(10[0-9.]*0\) *$/\1\t$name\t&/p" "$work/$name.arp"

@@ -59,7 +59,8 @@ wait_until on_screen "status 0"
 check_that "command: top: q ends it, and the terminal is as before" on_screen "^\\$ .*top.*status"
 
 terminal 100 20
-kill -TERM "$(pgrep -f "^$COMMAND top")"
+# The child of the shell in the terminal.
+kill -TERM "$(pgrep -P "$(tmux -L test display-message -pt top '#{pane_pid}')")"
 wait_until on_screen "^status"
 check_that "command: top: SIGTERM: the terminal is as before" on_screen "^status 0"
 terminal 20 8

@@ -3,6 +3,8 @@
 #
 # iptverdict watch: what it prints of a packet, filters, bad input, and more packets than its ring
 # buffer holds.
+#
+# stock
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$SELFTESTS/lib.sh"
@@ -130,25 +132,29 @@ done
 start counted watch --json --all --count 1
 datagrams $server 8
 wait "${pids[counted]}"
-check "command: watch: --count ends it" "$(wc -l <"$work/counted")" 1
+check "command: watch: ends after --count verdicts" "$(wc -l <"$work/counted")" 1
 
 # Bad input.
-check_fails "command: no verdict of this name" \
+check_fails "command: watch: rejects an unknown verdict" \
 	"^iptverdict: no verdict NONE: use DROP, ACCEPT" iptverdict watch --verdict none
-check_fails "command: not an address" "^iptverdict: 10.0.0: not an address" iptverdict watch --src 10.0.0
-check_fails "command: a prefix that is too long" "10.0.0.0/33: not an address, or a network" \
+check_fails "command: watch: rejects an incomplete address" "^iptverdict: 10.0.0: not an address" \
+	iptverdict watch --src 10.0.0
+check_fails "command: watch: rejects a prefix length of 33" "10.0.0.0/33: not an address, or a network" \
 	iptverdict watch --dst 10.0.0.0/33
-check_fails "command: addresses of two versions of IP" "^iptverdict: --src and --dst: one is an IPv4" \
+check_fails "command: watch: rejects addresses of two versions of IP" "^iptverdict: --src and --dst: one is an IPv4" \
 	iptverdict watch --src 10.0.0.1 --dst fd00::1
-check_fails "command: no protocol of this name" "^iptverdict: no protocol nope" iptverdict watch --proto nope
-check_fails "command: no table of this name" "^iptverdict: no table nope: 'iptverdict doctor' shows" \
+check_fails "command: watch: rejects an unknown protocol" "^iptverdict: no protocol nope" \
+	iptverdict watch --proto nope
+check_fails "command: watch: rejects an unknown table" \
+	"^iptverdict: no table nope: 'iptverdict doctor' lists the tables" \
 	iptverdict watch --table nope
-check_fails "command: no namespace of this name" "^iptverdict: no network namespace nope" \
+check_fails "command: watch: rejects an unknown network namespace" "^iptverdict: no network namespace nope" \
 	iptverdict watch --netns nope
-check_fails "command: a name that is too long" "longer than 15 bytes" iptverdict watch --in device-with-a-long-name
+check_fails "command: watch: rejects the name of a device that is too long" "longer than 15 bytes" \
+	iptverdict watch --in device-with-a-long-name
 check_fails "command: top needs a terminal" "^iptverdict: top needs a terminal: use --once or --json" \
 	iptverdict top
-check_fails "command: without privilege" "^iptverdict: not permitted: run it as root" \
+check_fails "command: watch: needs privilege" "^iptverdict: not permitted: run it as root" \
 	setpriv --reuid=65534 --clear-groups --bounding-set=-all --inh-caps=-all "$COMMAND" watch
 check_that "command: doctor: succeeds without privilege" \
 	setpriv --reuid=65534 --clear-groups --bounding-set=-all --inh-caps=-all "$COMMAND" doctor
@@ -166,7 +172,7 @@ closed() {
 	done
 	wait $!
 }
-check_that "command: a closed pipe ends it" closed
+check_that "command: watch: ends when its output is closed" closed
 
 # More than the ring buffer holds, while the command does not run.
 start load watch --json
