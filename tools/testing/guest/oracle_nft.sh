@@ -7,6 +7,7 @@
 # have to agree on. ORACLE_RULESETS: the number of each; ORACLE_SEED: the seed of the first one.
 #
 # needs CONFIG_RUST
+# stock, unless SHORT=1
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$SELFTESTS/lib.sh"
@@ -24,14 +25,14 @@ modprobe iptverdict
 echo "# seed $seed"
 in_net router python3 "$oracle/oracle.py" nft "$seed" "$rulesets" 2>&1 | tee "$work/oracle"
 read -r _ _ _ _ _ verdicts evaluated differences < <(tail -n 1 "$work/oracle")
-check "oracle: iptables-nft: $rulesets random rulesets: no difference" "$differences" 0
-check_that "oracle: iptables-nft: $verdicts verdicts, $evaluated evaluated in user space" \
+check "oracle_nft: iptables-nft: $rulesets random rulesets: no difference" "$differences" 0
+check_that "oracle_nft: iptables-nft: $verdicts verdicts, $evaluated evaluated in user space" \
 	test $((verdicts)) -gt $((100 * rulesets)) -a $((10 * evaluated)) -gt $((8 * verdicts))
 
 in_net router python3 "$oracle/oracle_nft.py" "$seed" "$rulesets" 2>&1 | tee "$work/oracle"
 read -r _ _ _ _ _ verdicts traced differences < <(tail -n 1 "$work/oracle")
-check "oracle: nftables: $rulesets random rulesets: no difference" "$differences" 0
-check_that "oracle: nftables: $verdicts verdicts, all of them in nft monitor trace" \
+check "oracle_nft: nftables: $rulesets random rulesets: no difference" "$differences" 0
+check_that "oracle_nft: nftables: $verdicts verdicts, all of them in nft monitor trace" \
 	test $((verdicts)) -gt $((50 * rulesets)) -a $((traced)) -eq $((verdicts))
 
 rmmod iptverdict

@@ -149,7 +149,8 @@ def recorded():
                  for match in map(EVENT.search, trace) if match]
     for name in os.listdir(f"{INSTANCE}/per_cpu"):
         with open(f"{INSTANCE}/per_cpu/{name}/stats", encoding="ascii") as lines:
-            assert "overrun: 0\n" in lines, "the trace buffer is too small"
+            if "overrun: 0\n" not in lines:
+                sys.exit("iptverdict: the trace buffer is too small")
     return found
 
 
@@ -270,10 +271,10 @@ def run(seed):
                                             for name in ruleset.tables))
             module, listed = stats(), json.loads(nft("--json", "--handle", "list", "ruleset"))
             write(event, "0")
-            # Let it read what is queued.
-            while any(int(words[4]) for words in map(str.split, netlink()[1:])):
+            # Let it read what is queued, and print it: then it sleeps.
+            while any(int(words[4]) for words in map(str.split, netlink()[1:])) or \
+                    not asleep(monitor.pid):
                 time.sleep(0.05)
-            time.sleep(0.2)
             monitor.terminate()
         output.seek(0)
         traced = parse_trace(output.read())
@@ -284,6 +285,11 @@ def run(seed):
     if comparison.differences:
         print("# the ruleset:", *ruleset.text(dormant=False).splitlines(), sep="\n#   ")
     return len(events), sum(traced.values()), comparison.differences
+
+
+def asleep(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        return stat.read().rpartition(")")[2].split()[0] == "S"
 
 
 def netlink():
