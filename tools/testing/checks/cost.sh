@@ -146,7 +146,7 @@ probes=$(grep -c '^<' "$out/probes.txt" || :)
 check_probe() {
 	check "probe: $1" test "${@:2}"
 }
-check_probe "exists" "$probes" -gt 0
+check_probe "the modules contain probes" "$probes" -gt 0
 check_probe "no call, no panic" "$(instructions 'call|ud2|int3')" = 0
 check_probe "no stack frame" "$(($(instructions 'push|pop') + $(instructions '' '%[er][sb]p')))" = 0
 check_probe "no locked instruction" "$(instructions 'lock|xchg|cmpxchg')" = 0

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A machine with 256 possible CPUs on two NUMA nodes, of which up to three are online. It
-# takes minutes to boot under software emulation.
+# A machine with 256 possible CPUs on two NUMA nodes. Up to three CPUs are online. It takes minutes
+# to boot under software emulation.
 #
 # by request: make soak
 # boot VCPUS=256

@@ -5,6 +5,7 @@
 import argparse
 import socket
 import struct
+import sys
 
 
 def main():
@@ -15,17 +16,20 @@ def main():
     parser.add_argument("target", help="IPv4 address")
     parser.add_argument("count", type=int, help="requests from each sender")
     parser.add_argument("--length", type=int, default=28,
-                        help="length of the ARP packet, of which the rest is cut off")
+                        help="truncate the ARP packet to this many bytes")
     args = parser.parse_args()
 
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
-        raw.bind((args.device, 0x806))
-        mac = raw.getsockname()[4]
-        for sender in args.senders.split(","):
-            request = struct.pack("!HHBBH6s4s6x4s", 1, 0x800, 6, 4, 1, mac,
-                                  socket.inet_aton(sender), socket.inet_aton(args.target))
-            for _ in range(args.count):
-                raw.send(b"\xff" * 6 + mac + b"\x08\x06" + request[:args.length])
+    try:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+            raw.bind((args.device, 0x806))
+            mac = raw.getsockname()[4]
+            for sender in args.senders.split(","):
+                request = struct.pack("!HHBBH6s4s6x4s", 1, 0x800, 6, 4, 1, mac,
+                                      socket.inet_aton(sender), socket.inet_aton(args.target))
+                for _ in range(args.count):
+                    raw.send(b"\xff" * 6 + mac + b"\x08\x06" + request[:args.length])
+    except OSError as error:
+        sys.exit(f"iptverdict: arp.py: {args.device}: {error}")
 
 
 if __name__ == "__main__":

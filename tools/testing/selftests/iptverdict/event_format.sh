@@ -15,7 +15,7 @@ check "ipt_verdict: fields, types and sizes of the record" "$(fields)" \
 check_that "ipt_verdict: the format has the numbers of chain names" \
 	grep -q '{ 1, "INPUT" }' "$files/format"
 
-# pings N: the client's requests, all of which its own ruleset drops.
+# pings N: sends N requests, which the client's own ruleset drops.
 ipt router -P FORWARD ACCEPT
 ipt client -A OUTPUT -p icmp -j DROP
 pings() {
@@ -29,18 +29,18 @@ for filter in 'table == "filter"' 'hook == 3' 'pf == 2' 'verdict == 0' 'queue ==
 	trace_on "$filter"
 	pings 1
 	events 1
-	check "filter: $filter" "$(trace | field verdict | sort -u)" DROP
+	check "ipt_verdict: filter: $filter" "$(trace | field verdict | sort -u)" DROP
 done
 trace_on 'verdict != 0 && in == "c0"'
 pings 1
 settle
-check "filter: without a match, no events" "$(trace)" ""
+check "ipt_verdict: filter: without a match, no events" "$(trace)" ""
 
 trace_on
 echo 'hist:keys=table,hook,verdict:values=len' >"$files/trigger"
 pings 3
 events 3
-check "hist trigger: counts events and adds up lengths" \
+check "ipt_verdict: hist trigger counts events and adds up lengths" \
 	"$(sed -n '/^{ /{ s/[{},]//g; s/[a-z]*://g; p }' "$files/hist" | xargs)" "filter 3 0 3 252"
 echo '!hist:keys=table,hook,verdict:values=len' >"$files/trigger"
 
@@ -53,10 +53,10 @@ not_a_key() {
 		echo "!hist:keys=$name" 2>/dev/null >"$instance/events/iptables/$event/trigger" || :
 	done
 }
-check "hist trigger: every field of ipt_verdict can be a key" "$(not_a_key)" ""
+check "ipt_verdict: hist trigger: every field can be a key" "$(not_a_key)" ""
 event=ip6t_verdict
 modprobe ip6_tables
-check "hist trigger: IPv6 addresses cannot be keys" "$(not_a_key | xargs)" "saddr daddr"
+check "ip6t_verdict: hist trigger: IPv6 addresses cannot be keys" "$(not_a_key | xargs)" "saddr daddr"
 
 # Two queues, one of them with a flag; a rule and the policy.
 event=ipt_verdict

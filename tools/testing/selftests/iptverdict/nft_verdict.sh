@@ -123,7 +123,8 @@ check "nft_verdict: policy, if no rule matches" "$(udp 8)" "DROP policy"
 check "nft_verdict: policy, after return from a user chain" "$(udp 9)" "DROP policy"
 check "nft_verdict: policy, after return from the base chain" "$(udp 16)" "DROP policy"
 check "nft_verdict: policy, after the end of a chain that goto entered" "$(udp 18)" "DROP policy"
-check "nft_verdict: queue" "$(udp 10) $(trace | columns queue bypass)" "QUEUE queues 4711 0"
+check "nft_verdict: queue without bypass" \
+	"$(udp 10) $(trace | columns queue bypass)" "QUEUE queues 4711 0"
 check "nft_verdict: queue with bypass" \
 	"$(udp 11) $(trace | columns queue bypass)" "QUEUE bypass 5 1"
 check "nft_verdict: queue with fanout" \
@@ -131,7 +132,8 @@ check "nft_verdict: queue with fanout" \
 check "nft_verdict: rule after an update of a set" "$(udp 13)" "DROP after-set"
 check "nft_verdict: rule after a mark, which is recorded" \
 	"$(udp 14) $(trace | field mark)" "ACCEPT after-mark 0x17"
-check "nft_verdict: limit" "$(udp 15 15 15)" "ACCEPT after-limit,DROP limit,DROP limit"
+check "nft_verdict: rule with a limit, and the one after it" \
+	"$(udp 15 15 15)" "ACCEPT after-limit,DROP limit,DROP limit"
 check "nft_verdict: reject with an ICMP error" "$(udp 19)" "DROP rejects"
 check "nft_verdict: IPv6: rules of the same table" "$(to=$server6 udp 1 6 8)" \
 	"ACCEPT direct,DROP vmap,DROP policy"
@@ -271,12 +273,14 @@ E
 trace_on "family == 3 && policy == 0"
 in_net client "$here/arp.py" c0 $client $router 1
 events 1
-check "nft_verdict: arp" "$(decided family hook pf verdict | head -n 1)" \
+check "nft_verdict: table of the family arp" \
+	"$(decided family hook pf verdict | head -n 1)" \
 	"arp input 3 ACCEPT request"
 trace_on "verdict == 0 && (family == 5 || (family == 1 && hook == 5))"
 datagrams $server 31 32 1
 events 3
-check "nft_verdict: ingress and egress" "$(decided family table hook pf in out len verdict)" \
+check "nft_verdict: chains of the family netdev at ingress and egress" \
+	"$(decided family table hook pf in out len verdict)" \
 	"netdev dev ingress 5 r0 38 DROP ingress
 inet dev2 ingress 2 r0 38 DROP inet-ingress
 netdev dev egress 5 r1 52 DROP egress"

@@ -36,7 +36,7 @@ in_stats() {
 in_iptables() {
 	in_net router iptables-legacy-save -c -t filter | sed -n 's/^\[\([0-9]*\):.*-j DROP$/\1/p'
 }
-# 3000 datagrams of 38 bytes, of which the rule drops 2000.
+# 3000 datagrams of 38 bytes; the rule drops 2000 of them.
 nsenter --net=/run/netns/client "$here/send.py" --count 3000 --rate 1500 $server 1,1,2 10 &
 pid=$!
 wait_until grep -q ' FORWARD DROP ' $debugfs/stats || :
@@ -56,7 +56,7 @@ check "restore: stats: no packet is missing" "$(counted)" \
 	"ipv4 filter INPUT DROP 1000 38000
 ipv4 filter FORWARD DROP 2000 76000
 ipv4 filter FORWARD ACCEPT 1000 38000"
-check_that "restore: iptables: the rule has lost packets" test "$(in_iptables)" -lt 2000
+check_that "restore: iptables: replacements lose counts of the rule" test "$(in_iptables)" -lt 2000
 restore
 check "restore: iptables: the counter of the rule is reset" "$(in_iptables)" 0
 check "restore: stats: the counter stays" "$(in_stats)" 2000

@@ -50,21 +50,21 @@ udp() {
 	decided_by verdict
 }
 
-check "rule: in a base chain" "$(udp 1)" "ACCEPT direct"
-check "rule: in a user chain" "$(udp 2)" "DROP in-outer"
-check "rule: two jumps deep" "$(udp 3)" "QUEUE in-deep"
-check "rule: after RETURN from a deeper chain" "$(udp 4)" "ACCEPT back-in-outer"
-check "rule: after the end of a user chain" "$(udp 5)" "ACCEPT after-return"
-check "rule: the policy, after goto" "$(udp 6)" "DROP FORWARD policy"
-check "rule: the policy, after RETURN in a base chain" "$(udp 7)" "DROP FORWARD policy"
-check "rule: after a target that continues" "$(udp 8)" "DROP after-mark"
-check "rule: the policy, if no rule matches" "$(udp 9)" "DROP FORWARD policy"
+check "ipt_verdict: rule in a base chain" "$(udp 1)" "ACCEPT direct"
+check "ipt_verdict: rule in a user chain" "$(udp 2)" "DROP in-outer"
+check "ipt_verdict: rule two jumps deep" "$(udp 3)" "QUEUE in-deep"
+check "ipt_verdict: rule after RETURN from a deeper chain" "$(udp 4)" "ACCEPT back-in-outer"
+check "ipt_verdict: rule after the end of a user chain" "$(udp 5)" "ACCEPT after-return"
+check "ipt_verdict: policy, after goto" "$(udp 6)" "DROP FORWARD policy"
+check "ipt_verdict: policy, after RETURN in a base chain" "$(udp 7)" "DROP FORWARD policy"
+check "ipt_verdict: rule after a target that continues" "$(udp 8)" "DROP after-mark"
+check "ipt_verdict: policy, if no rule matches" "$(udp 9)" "DROP FORWARD policy"
 
 # A match on ports causes a hot drop if the packet is too short to have them.
 trace_on "table == 'filter' && hook == 2"
 in_net client "$here/send.py" --protocol 132 $server 0 2
 events 1
-check "hot drop: the rule whose match caused it" "$(decided_by verdict)" "DROP hotdrop"
+check "ipt_verdict: hot drop: the rule whose match caused it" "$(decided_by verdict)" "DROP hotdrop"
 
 # Here that rule is the first one, and the last one before the policy.
 in_net router iptables-legacy-restore <<'E'
@@ -77,9 +77,9 @@ blob filter
 trace_on "table == 'filter' && hook == 2"
 in_net client "$here/send.py" --protocol 132 $server 0 2
 events 1
-check "hot drop: the event reports the only rule, not the policy" \
+check "ipt_verdict: hot drop: the event reports the only rule, not the policy" \
 	"$(decided_by verdict) policy=$(trace | field policy)" "DROP only-hotdrop policy=0"
-check "hot drop: the counter of the rule stays 0" \
+check "ipt_verdict: hot drop: the counter of the rule stays 0" \
 	"$(in_net router iptables-legacy-save -c | grep -c '^\[0:0\] -A FORWARD')" 1
 
 in_net router iptables-legacy-restore <<'E'
@@ -100,6 +100,6 @@ blob filter
 trace_on "table == 'filter' && hook == 1 && protocol == 17"
 datagrams $router 1001 1150 1300
 events 3
-check "rule: in a chain of 300" "$(decided_by verdict)" $'DROP r1\nDROP r150\nDROP r300'
+check "ipt_verdict: rule in a chain of 300" "$(decided_by verdict)" $'DROP r1\nDROP r150\nDROP r300'
 
 done_testing

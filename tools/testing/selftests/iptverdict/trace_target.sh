@@ -70,7 +70,7 @@ check "TRACE and ipt_verdict: the policy, after goto" \
 	"$(named filter client $server 4)" "$(both "filter FORWARD policy")"
 
 # TRACE takes an unconditional rule of a base chain for the policy.
-check "TRACE and ipt_verdict: only the event tells an unconditional rule from the policy" \
+check "TRACE and ipt_verdict: only the event distinguishes an unconditional rule from the policy" \
 	"$(named filter client $router 1) policy=$(trace | grep 'table=filter ' | field policy)" \
 	"TRACE filter INPUT policy, event filter INPUT 1 policy=0"
 
