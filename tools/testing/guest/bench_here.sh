@@ -53,7 +53,7 @@ check "bench-here: leaves no module, network namespace or BPF program" "$(left_b
 others="bench: ignores BPF programs and maps with the same names"
 if [[ $CONFIG == default ]]; then
 	bpftool prog loadall "$BENCH/raw_tp.bpf.o" /sys/fs/bpf/other pinmaps /sys/fs/bpf/other_maps
-	"$dir/guest.py" "$BENCH" lost raw_tp >"$work/lost" 2>"$work/errors" ||
+	"$dir/measure.py" "$BENCH" lost raw_tp >"$work/lost" 2>"$work/errors" ||
 		sed 's/^/# /' "$work/errors"
 	check "$others" "$(awk '$1 == "lost" { print $2, $3, ($4 > 0), $4 - $5, $6 }' "$work/lost")" \
 		"plain raw_tp 1 0 -

@@ -6,6 +6,7 @@
 # repetitions. LOADS: the number of loads of the module; by default 10 times CHURN.
 #
 # needs CONFIG_RUST
+# stock, unless SHORT=1
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$SELFTESTS/lib.sh"

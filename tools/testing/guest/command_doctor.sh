@@ -3,6 +3,8 @@
 #
 # iptverdict doctor, and what the other commands say where the events are missing: with a module
 # without events, Debian's own or one that the bench builds.
+#
+# stock
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$SELFTESTS/lib.sh"

@@ -4,6 +4,7 @@
 # iptverdict top and stats: their counts.
 #
 # needs CONFIG_RUST
+# stock
 
 # counted has an optional argument.
 # shellcheck disable=SC2119

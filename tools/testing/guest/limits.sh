@@ -5,6 +5,7 @@
 # packets of up to 64 KiB, a third-party table, an overflow of the jump stack.
 #
 # needs CONFIG_RUST
+# stock, unless SHORT=1
 
 # counted has an optional argument.
 # shellcheck disable=SC2119

@@ -6,6 +6,7 @@
 # repetitions.
 #
 # needs CONFIG_RUST
+# stock, unless SHORT=1
 
 # counted has an optional argument.
 # shellcheck disable=SC2119

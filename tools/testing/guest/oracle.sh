@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # On random rulesets and traffic, the events, the module, raw_tp and fexit, where the kernel has
-# them, the counters of iptables and an evaluation in user space have to agree. ORACLE_RULESETS: the number of
-# rulesets; ORACLE_SEED: the seed of the first one.
+# them, the counters of iptables and an evaluation in user space have to agree. ORACLE_RULESETS: the
+# number of rulesets; ORACLE_SEED: the seed of the first one.
+#
+# stock, unless SHORT=1
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$SELFTESTS/lib.sh"

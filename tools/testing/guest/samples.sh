@@ -3,6 +3,8 @@
 #
 # The output of the samples (samples/bpftrace/, samples/libbpf/) and of perf trace for known
 # traffic.
+#
+# stock
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$SELFTESTS/lib.sh"

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The output of the samples for nftables (samples/bpftrace/nft_*.bt) for known traffic.
+#
+# stock
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$SELFTESTS/lib.sh"

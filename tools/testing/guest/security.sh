@@ -4,6 +4,7 @@
 # Unprivileged users cannot read events or counters; traffic cannot flood the log.
 #
 # needs CONFIG_RUST
+# stock
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$SELFTESTS/lib.sh"

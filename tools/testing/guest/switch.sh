@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# iptverdict-switch, which replaces the kernel's own modules of iptables and nftables in a running kernel; and that
-# these and those of iptverdict-dkms do not load together.
+# iptverdict-switch, which replaces the kernel's own modules of iptables and nftables in a running
+# kernel; and that these and those of iptverdict-dkms do not load together.
 #
 # by request: CONFIG=stock
+# stock
 
 # shellcheck source=tools/testing/selftests/iptverdict/lib.sh
 . "$SELFTESTS/lib.sh"
