@@ -15,7 +15,7 @@ import sys
 
 from mechanisms import COMMAND, TOOLS
 
-# The columns of guest.py's lines, by their first word.
+# The columns of measure.py's lines, by their first word.
 COLUMNS = {
     "cost": "family rules mechanism verdict best median worst cycles instructions",
     "stock": "kernel family rules mechanism verdict best median worst cycles instructions",
@@ -628,7 +628,8 @@ def plot(results, directory):
     for name in wanted:
         figure, axes = pyplot.subplots(figsize=(8, 5.5), layout="constrained", facecolor="white")
         PLOTS[name](results, axes)
-        figure.savefig(os.path.join(directory, name + ".svg"), metadata={"Date": None})
+        figure.savefig(os.path.join(directory, name + ".svg"),
+                       metadata={"Date": None, "Rights": "SPDX-License-Identifier: GPL-2.0"})
         figure.savefig(os.path.join(directory, name + ".png"), dpi=120)
         pyplot.close(figure)
 
@@ -714,6 +715,8 @@ def main(arguments):
         sys.exit(f"iptverdict: {error.filename}: {error.strerror}")
     except ReportError as error:
         sys.exit(f"iptverdict: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
     except ImportError as error:
         sys.exit(f"iptverdict: no plots: {error}: install python3-matplotlib")
 

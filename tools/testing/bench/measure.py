@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""guest.py DIR PART [MECHANISM...]: measures in the guest, with what build-bench has built in
+"""measure.py DIR PART [MECHANISM...]: measures in the guest, with what build-bench has built in
 DIR. Prints a line for each measurement, columns separated by tabs:
 
 cost FAMILY RULES MECHANISM VERDICT BEST MEDIAN WORST CYCLES INSTRUCTIONS
