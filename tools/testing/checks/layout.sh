@@ -21,12 +21,12 @@ agree() {
 }
 check "layout: the kernel's directories hold the new files of the series, and no others" agree
 
-# Formats without comments, and plain lists of the kernel's own.
-no_comments='(^tools/iptverdict/(Cargo\.lock|tests/data/.*)|^tools/dkms/debian/(changelog|source/format|.*\.install)|\.md|\.svg|\.patch|/\.gitignore|^\.gitignore|^COPYING|^patches/(cover|series)|^Documentation/ABI/.*)$'
+# Formats without comments, what tools write, and plain lists of the kernel's own.
+no_comments='(^tools/iptverdict/(Cargo\.lock|tests/data/.*)|^tools/dkms/debian/(changelog|source/format)|\.patch|^COPYING|^patches/(cover|series)|^Documentation/ABI/.*)$'
 licensed() {
 	local file bad=0
 	while read -r file; do
-		head -n 5 "$file" | grep -q 'SPDX-License-Identifier: ' || {
+		head -n 20 "$file" | grep -q 'SPDX-License-Identifier: ' || {
 			echo "$file has no SPDX line"
 			bad=1
 		}
