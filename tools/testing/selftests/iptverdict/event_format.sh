@@ -56,7 +56,8 @@ not_a_key() {
 check "ipt_verdict: hist trigger: every field can be a key" "$(not_a_key)" ""
 event=ip6t_verdict
 modprobe ip6_tables
-check "ip6t_verdict: hist trigger: IPv6 addresses cannot be keys" "$(not_a_key | xargs)" "saddr daddr"
+check "ip6t_verdict: hist trigger: IPv6 addresses cannot be keys" \
+	"$(not_a_key | xargs)" "saddr daddr"
 
 # Two queues, one of them with a flag; a rule and the policy.
 event=ipt_verdict
