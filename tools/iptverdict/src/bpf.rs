@@ -162,12 +162,17 @@ pub struct Programs {
     present: Vec<bool>,
 }
 
+/// What a process needs if it is not root.
+pub const CAPABILITIES: &str = "CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN";
+
+fn not_permitted() -> anyhow::Error {
+    anyhow!("not permitted: run it as root, or with {CAPABILITIES}")
+}
+
 /// One line for an error of libbpf.
 fn explain(error: libbpf_rs::Error) -> anyhow::Error {
     match error.kind() {
-        ErrorKind::PermissionDenied => {
-            anyhow!("not permitted: run it as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN")
-        }
+        ErrorKind::PermissionDenied => not_permitted(),
         _ => anyhow!("cannot load the BPF programs: {error}"),
     }
 }
@@ -184,7 +189,7 @@ impl Programs {
             bail!("{}", crate::doctor::conclusion());
         }
         if !sys::is_root() && !can_load() {
-            bail!("not permitted: run it as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN");
+            return Err(not_permitted());
         }
         libbpf_rs::set_print(None);
         // Used until the process ends.

@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 use anyhow::Result;
 
 use crate::{
-    bpf::{Event, Presence, EVENTS},
+    bpf::{Event, Presence, CAPABILITIES, EVENTS},
     line::printable,
     run, sys, tables,
 };
@@ -102,7 +102,7 @@ pub fn run() -> Result<()> {
     if !sys::is_root() {
         println!(
             "this user is not root: tables may be missing above, and the other commands need root or \
-             the capabilities CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN"
+             the capabilities {CAPABILITIES}"
         );
     }
     println!("{}", conclusion());
