@@ -272,8 +272,9 @@ def run(seed):
             module, listed = stats(), json.loads(nft("--json", "--handle", "list", "ruleset"))
             write(event, "0")
             # Let it read what is queued, and print it: then it sleeps.
-            while any(int(words[4]) for words in map(str.split, netlink()[1:])) or \
-                    not asleep(monitor.pid):
+            while monitor.poll() is None and (
+                    any(int(words[4]) for words in map(str.split, netlink()[1:])) or
+                    not asleep(monitor.pid)):
                 time.sleep(0.05)
             monitor.terminate()
         output.seek(0)
